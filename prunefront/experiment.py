@@ -1,0 +1,160 @@
+"""One stage's work, the same for all methods: evaluate each operating point, write its weights and its row."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from prunefront.data import Split, read_class_names, read_split
+from prunefront.errors import InputError
+from prunefront.files import replacing, replacing_folder, write_json
+from prunefront.masks import Weights
+from prunefront.network import build_network, count_trainable, owners, prunable
+from prunefront.params import NO_FILE, Params, load_params
+from prunefront.points import COLUMNS, level_name, rows_file, weights_folder
+from prunefront.progress import Progress
+from prunefront.runtime import keras, set_up
+from prunefront.training import Trainer, compile_classifier, evaluate
+from prunefront.weights import check_shapes, load_weights, save_weights
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What the stages of one seed share.
+
+    Attributes:
+        params: the parameters of the run.
+        seed: the replicate.
+        make_model: builds the uncompiled network.
+        model: one network of the kind, compiled for evaluating and writing weights; it is never trained.
+        validation: the split that everything is chosen by.
+    """
+
+    params: Params
+    seed: int
+    make_model: Callable[[], "keras.Model"]
+    model: "keras.Model"
+    validation: Split
+
+    @property
+    def owners(self) -> list[int]:
+        """For each weight array the number of its layer."""
+        return owners(self.model)
+
+    @property
+    def prunable(self) -> list[bool]:
+        """For each weight array whether it may be pruned."""
+        return prunable(self.model, self.params.prune.biases)
+
+    def starting_weights(self) -> Weights | None:
+        """The weights of `model.weights`, None for random ones. Raises InputError if they do not fit the network."""
+        path = self.params.model.weights
+        if path == NO_FILE:
+            return None
+        weights = load_weights(path)
+        check_shapes(weights, self.model, f"model.weights ({path})")
+        return weights
+
+    def progress(self, stage: str, levels: int, epochs: int = 0) -> Progress:
+        """The progress of a stage: at each level its epochs and, as one step more, the evaluation."""
+        return Progress(f"{stage}, seed {self.seed}", levels * (epochs + 1))
+
+    def trainer(self, progress: Progress) -> Trainer:
+        """A trainer on the training split."""
+        return Trainer(self.make_model, read_split("train"), self.validation, self.seed, progress)
+
+
+def set_up_experiment(params_file: Path, seed: int | None) -> Experiment:
+    """Reads the parameters, seeds everything, reads the validation split and builds the network.
+
+    Args:
+        params_file: see `load_params`.
+        seed: the replicate; None takes the first of the parameters' seeds.
+
+    Raises:
+        InputError: the parameters are wrong, or the data are not prepared or do not fit the network.
+    """
+    params = load_params(params_file)
+    seed = params.seeds[0] if seed is None else seed
+    set_up(params.precision, seed)
+    validation = read_split("validation")
+    classes = len(read_class_names())
+
+    def make_model() -> "keras.Model":
+        return build_network(validation.x.shape[1:], classes)
+
+    model = make_model()
+    compile_classifier(model)
+    return Experiment(params, seed, make_model, model, validation)
+
+
+def record(
+    experiment: Experiment, stage: str, points: Iterable[tuple[float, Weights]], progress: Progress
+) -> pd.DataFrame:
+    """Evaluates each operating point, writes its weights to `models/` and its row to `metrics/`.
+
+    Earlier results of the stage are replaced only after the last point. Sparsity is counted over all trainable
+    parameters, in the weights as they are in the file.
+
+    Args:
+        experiment: see `Experiment`.
+        stage: the name of the stage, and of its method.
+        points: (target sparsity, weights in model order), lowest level first.
+        progress: advanced by one for each point.
+
+    Returns:
+        The rows, with the columns of `points.COLUMNS`.
+
+    Raises:
+        InputError: weights or loss that are not finite.
+    """
+    rows = []
+    with replacing_folder(weights_folder(stage, experiment.seed)) as folder:
+        for level, weights in points:
+            row = _record_point(experiment, stage, level, weights, folder)
+            rows.append(row)
+            progress.advance(
+                f"{level:.1%} -> sparsity {row['sparsity']:.4f}, validation accuracy {row['val_accuracy']:.4f}"
+            )
+        table = pd.DataFrame(rows, columns=COLUMNS)
+        table_path = rows_file(stage, experiment.seed)
+        with replacing(table_path) as partial:
+            table.to_csv(partial, index=False, lineterminator="\n")
+        write_json(table_path.with_suffix(".json"), summary(table))
+    return table
+
+
+def summary(rows: pd.DataFrame) -> dict[str, object]:
+    """A stage's rows as scalars for `dvc metrics`: the validation accuracy at each level."""
+    accuracies = zip(rows["target_sparsity"], rows["val_accuracy"], strict=True)
+    return {
+        "points": len(rows),
+        "val_accuracy": {level_name(level): accuracy for level, accuracy in accuracies},
+    }
+
+
+def _record_point(
+    experiment: Experiment, stage: str, level: float, weights: Weights, folder: Path
+) -> dict[str, object]:
+    model = experiment.model
+    check_shapes(weights, model, f"{stage} at {level}")
+    path = folder / f"{level_name(level)}.weights.h5"
+    model.set_weights(weights)
+    save_weights(path, model)
+    model.set_weights(load_weights(path))
+    accuracy, loss = evaluate(model, experiment.validation)
+    if not np.isfinite(loss):
+        raise InputError(f"{stage} at {level}: expected a finite validation loss. Received: {loss}")
+    nonzero, total = count_trainable(model)
+    return {
+        "method": stage,
+        "seed": experiment.seed,
+        "target_sparsity": level,
+        "sparsity": (total - nonzero) / total,
+        "nonzero": nonzero,
+        "parameters": total,
+        "val_accuracy": accuracy,
+        "val_loss": loss,
+    }

@@ -1,0 +1,52 @@
+"""Files that are either whole or absent: everything is written beside its place and then renamed into it."""
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yields a temporary name beside `path`; the file written there replaces `path` if the block succeeds.
+
+    The temporary name keeps every suffix of `path` (Keras looks at it) and starts with `partial-`.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"partial-{path.name}")
+    try:
+        yield partial
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """Yields an empty temporary folder beside `path` that replaces the whole of `path` if the block succeeds."""
+    path = Path(path)
+    partial, previous = (path.with_name(f"{kind}-{path.name}") for kind in ("partial", "previous"))
+    if previous.exists() and not path.exists():  # an earlier swap was killed half-way
+        os.replace(previous, path)
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        shutil.rmtree(previous, ignore_errors=True)
+        if path.exists():
+            os.replace(path, previous)
+        os.replace(partial, path)
+        shutil.rmtree(previous, ignore_errors=True)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Writes `content` as JSON with a stable layout. NaN and infinity are refused: DVC cannot read them."""
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
+    with replacing(path) as partial:
+        partial.write_text(text, encoding="utf-8")

@@ -1,0 +1,76 @@
+"""Method 3 of the founding report: freeze the layers that hold most of the zeros, retrain the others."""
+
+from collections.abc import Iterator, Sequence
+
+from prunefront.masks import Masks, Weights, apply_masks, count_false, count_zeros, global_masks, prune_smallest
+from prunefront.params import Freeze
+from prunefront.training import Trainer
+
+
+def freeze(
+    start: Weights,
+    trainer: Trainer,
+    recipe: Freeze,
+    owners: Sequence[int],
+    prunable: Sequence[bool],
+) -> Iterator[tuple[float, Weights]]:
+    """Walks the levels upwards, each from the weights of the one before.
+
+    At each level the weights are pruned by method 1's rule. The layers with the largest counts of zeros are frozen; the
+    others become trainable again, zeros included, and are retrained. So that the whole model still has exactly the
+    level's count of zeros, the frozen layers are thresholded further to hold the zeros that the others lose.
+
+    Args:
+        start: method 1's weights at the first level.
+        trainer: retrains.
+        recipe: the levels, how to retrain, and the share of all zeros that the frozen layers hold at least.
+        owners: for each weight array the number of its layer, see `network.owners`.
+        prunable: for each weight array whether it may be pruned.
+    """
+    weights = start
+    for level in recipe.levels:
+        masks = global_masks(weights, level, prunable)
+        frozen = layers_to_freeze(masks, recipe.frozen_share, owners, prunable)
+        inside = [owner in frozen and allowed for owner, allowed in zip(owners, prunable, strict=True)]
+        outside = [allowed and not within for within, allowed in zip(inside, prunable, strict=True)]
+        needed = count_false(masks)
+        begun = _merge(apply_masks(weights, masks), _thresholded(weights, needed, inside), inside)
+        retrained = trainer.fit(begun, recipe, frozen=frozen, label=f"{level:.1%}")
+        # Zeros that never saw a gradient are still there: the frozen layers need to hold that many fewer.
+        remaining = count_zeros([w for w, counted in zip(retrained, outside, strict=True) if counted])
+        weights = _merge(retrained, _thresholded(weights, needed - remaining, inside), inside)
+        yield level, weights
+
+
+def layers_to_freeze(
+    masks: Masks, share: float, owners: Sequence[int], prunable: Sequence[bool]
+) -> frozenset[int]:
+    """The layers with most zeros, largest count first, until they hold `share` of the zeros, and have room for all.
+
+    Args:
+        masks: the level's masks; False = zero.
+        share: in [0, 1].
+        owners: for each mask the number of its layer.
+        prunable: for each mask whether its weights may be pruned: only those give room.
+    """
+    zeros = dict.fromkeys(owners, 0)
+    room = dict.fromkeys(owners, 0)
+    for mask, owner, allowed in zip(masks, owners, prunable, strict=True):
+        zeros[owner] += count_false([mask])
+        room[owner] += mask.size if allowed else 0
+    total = sum(zeros.values())
+    frozen: list[int] = []
+    for owner in sorted(zeros, key=lambda o: -zeros[o]):
+        held = sum(zeros[o] for o in frozen)
+        if zeros[owner] == 0 or (held >= share * total and sum(room[o] for o in frozen) >= total):
+            break
+        frozen.append(owner)
+    return frozenset(frozen)
+
+
+def _thresholded(weights: Weights, count: int, inside: Sequence[bool]) -> Weights:
+    return apply_masks(weights, prune_smallest(weights, count, inside))
+
+
+def _merge(outside_from: Weights, inside_from: Weights, inside: Sequence[bool]) -> Weights:
+    return [b if i else a for a, b, i in zip(outside_from, inside_from, inside, strict=True)]

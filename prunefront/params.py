@@ -1,0 +1,163 @@
+"""The parameters of a run: `params.yaml`, checked before anything is done."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML, YAMLError
+
+from prunefront.errors import InputError
+
+NO_FILE = Path("inputs/none")
+"""The path that means "no file of one's own": a DVC dependency cannot be empty."""
+
+Level = Annotated[float, Field(ge=0, lt=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1)]
+Epochs = Annotated[int, Field(ge=0)]
+Pixels = tuple[Count, Count]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+
+
+class Cifar10(Section):
+    classes: tuple[Annotated[int, Field(ge=0, le=9)], ...] | None
+    crop: Pixels | None
+
+    @model_validator(mode="after")
+    def _enough_distinct_classes(self) -> Self:
+        if self.classes is not None and (len(set(self.classes)) != len(self.classes) or len(self.classes) < 2):
+            raise ValueError("expected at least two different classes")
+        return self
+
+
+class Data(Section):
+    source: Literal["digits", "cifar10", "npz", "folder"]
+    path: Path
+    cifar10: Cifar10
+    image_size: Pixels | None
+    channels: Literal[1, 3]
+    validation_fraction: Fraction
+    test_fraction: Fraction
+    seed: Annotated[int, Field(ge=0, lt=2**32)]
+
+    @model_validator(mode="after")
+    def _something_to_train_on(self) -> Self:
+        if self.validation_fraction + self.test_fraction >= 1:
+            raise ValueError("expected validation_fraction + test_fraction below 1, so that training data remain")
+        return self
+
+
+class Model(Section):
+    weights: Path
+
+
+class Training(Section):
+    epochs: Epochs
+    batch_size: Count
+    learning_rate: Annotated[float, Field(gt=0)]
+
+
+class Levels(Section):
+    levels: Annotated[tuple[Level, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _upwards(self) -> Self:
+        if any(low >= high for low, high in zip(self.levels, self.levels[1:], strict=False)):
+            raise ValueError("expected levels in increasing order, each once")
+        if any(round(level, 8) != level for level in self.levels):
+            raise ValueError("expected levels with at most 8 decimals")
+        return self
+
+
+class Prune(Levels):
+    biases: bool
+
+
+class Freeze(Levels, Training):
+    frozen_share: Share
+
+
+class Masked(Levels, Training):
+    pass
+
+
+class Pareto(Section):
+    gate: Share
+    methods: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class Params(Section):
+    """All parameters of a run; the comments in `params.yaml` give each one's meaning and unit."""
+
+    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(min_length=1)]
+    precision: Literal["float32", "mixed_bfloat16"]
+    data: Data
+    model: Model
+    baseline: Training
+    prune: Prune
+    freeze: Freeze
+    masked: Masked
+    pareto: Pareto
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds: expected each seed once")
+        if self.masked.levels[0] < self.freeze.levels[0]:
+            raise ValueError(
+                f"masked.levels: expected no level below the first of freeze.levels, {self.freeze.levels[0]}, "
+                f"since method 4 starts from method 3's weights (received {self.masked.levels[0]})"
+            )
+        return self
+
+
+def load_params(path: Path) -> Params:
+    """Reads and checks a parameter file.
+
+    Args:
+        path: a YAML file with exactly the keys of `Params`.
+
+    Raises:
+        InputError: the file is missing, is not YAML, or a key or value is wrong (the first one is named).
+    """
+    try:
+        content = YAML(typ="safe").load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"Expected a parameter file, run the command in the project's folder. Received: {path}, which "
+                         "does not exist") from None
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise InputError(f"{path}: expected a readable YAML file. Received: {error}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected sections such as `data:` and `masked:`. Received: {type(content).__name__}")
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{path}: {_explain(error.errors()[0], error.error_count())}") from None
+
+
+def _explain(first: ErrorDetails, count: int) -> str:
+    where = ".".join(str(part) for part in first["loc"])
+    more = f" (and {count - 1} more)" if count > 1 else ""
+    if first["type"] == "extra_forbidden":
+        known = _fields_at(first["loc"][:-1])
+        close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"expected one of {', '.join(known)}"
+        return f"unknown parameter '{where}': {hint}{more}"
+    if first["type"] == "missing":
+        return f"missing parameter '{where}': add it, presets/digits.yaml shows every one{more}"
+    message = first["msg"].removeprefix("Value error, ")
+    received = "" if isinstance(first["input"], dict) else f" Received: {first['input']!r}"
+    return f"{where + ': ' if where else ''}{message[0].lower() + message[1:]}.{received}{more}"
+
+
+def _fields_at(location: tuple[int | str, ...]) -> list[str]:
+    section: Any = Params
+    for part in location:
+        section = section.model_fields[part].annotation
+    return list(section.model_fields)

@@ -1,0 +1,35 @@
+"""The commands: one per DVC stage. They read, call the core and write."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ParamsOption = Annotated[Path, typer.Option("--params", help="The parameter file.")]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", min=0, help="The replicate to run (default: the first of `seeds`).")
+]
+PARAMS = Path("params.yaml")
+
+
+def run(command: Callable[..., None]) -> None:
+    """Runs a stage function as a Typer command; bad input ends in one line and exit status 1."""
+
+    @functools.wraps(command)
+    def guarded(*args: object, **kwargs: object) -> None:
+        from prunefront.errors import InputError
+
+        try:
+            command(*args, **kwargs)
+        except InputError as error:
+            typer.echo(f"error: {error}", err=True)
+            raise typer.Exit(1) from None
+        except OSError as error:
+            typer.echo(f"error: expected to read and write files here. Received: {error}", err=True)
+            raise typer.Exit(1) from None
+
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command()(guarded)
+    app()

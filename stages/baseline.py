@@ -1,0 +1,22 @@
+"""Train the dense network, or only evaluate the starting weights (baseline.epochs: 0)."""
+
+from stages import PARAMS, ParamsOption, SeedOption, run
+
+
+def baseline(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
+    """Train the dense network, or only evaluate the starting weights (baseline.epochs: 0).
+
+    Writes models/baseline/SEED/ and metrics/baseline/SEED.json and SEED.csv.
+    """
+    from prunefront.experiment import record, set_up_experiment
+
+    experiment = set_up_experiment(params, seed)
+    recipe = experiment.params.baseline
+    start = experiment.starting_weights()
+    with experiment.progress("baseline", 1, recipe.epochs) as progress:
+        weights = experiment.trainer(progress).fit(start, recipe)
+        record(experiment, "baseline", [(0.0, weights)], progress)
+
+
+if __name__ == "__main__":
+    run(baseline)

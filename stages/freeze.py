@@ -1,0 +1,24 @@
+"""Method 3: freeze the layers that hold most of the zeros and retrain the others, level by level."""
+
+from stages import PARAMS, ParamsOption, SeedOption, run
+
+
+def freeze(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
+    """Method 3: freeze the layers that hold most of the zeros and retrain the others, level by level.
+
+    Reads models/prune_global/SEED/; writes models/freeze/SEED/ and metrics/freeze/SEED.json and SEED.csv.
+    """
+    from prunefront.experiment import record, set_up_experiment
+    from prunefront.methods.freeze import freeze as walk
+    from prunefront.points import load_nearest
+
+    experiment = set_up_experiment(params, seed)
+    recipe = experiment.params.freeze
+    _, start = load_nearest("prune_global", experiment.seed, recipe.levels[0])
+    with experiment.progress("freeze", len(recipe.levels), recipe.epochs) as progress:
+        trainer = experiment.trainer(progress)
+        record(experiment, "freeze", walk(start, trainer, recipe, experiment.owners, experiment.prunable), progress)
+
+
+if __name__ == "__main__":
+    run(freeze)

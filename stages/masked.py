@@ -1,0 +1,26 @@
+"""Method 4: retrain all layers from method 3's weights, with every zero held by a mask."""
+
+from stages import PARAMS, ParamsOption, SeedOption, run
+
+
+def masked(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
+    """Method 4: retrain all layers from method 3's weights, with every zero held by a mask.
+
+    Reads models/freeze/SEED/; writes models/masked/SEED/ and metrics/masked/SEED.json and SEED.csv.
+    """
+    from functools import partial
+
+    from prunefront.experiment import record, set_up_experiment
+    from prunefront.methods.masked import masked as walk
+    from prunefront.points import load_nearest
+
+    experiment = set_up_experiment(params, seed)
+    recipe = experiment.params.masked
+    start = partial(load_nearest, "freeze", experiment.seed)
+    with experiment.progress("masked", len(recipe.levels), recipe.epochs) as progress:
+        trainer = experiment.trainer(progress)
+        record(experiment, "masked", walk(start, trainer, recipe, experiment.prunable), progress)
+
+
+if __name__ == "__main__":
+    run(masked)

@@ -1,0 +1,29 @@
+"""Compare all methods, plot the frontier and submit the weights with the highest score."""
+
+from stages import PARAMS, ParamsOption, run
+
+
+def pareto(params: ParamsOption = PARAMS) -> None:
+    """Compare all methods, plot the frontier and submit the weights with the highest score.
+
+    Reads metrics/ and models/ of the methods and seeds in the parameters. Writes metrics/frontier.csv,
+    metrics/pareto.json, metrics/pareto.png and models/submitted.weights.h5. Reads the test split, once.
+    """
+    import pandas as pd
+
+    from prunefront.experiment import set_up_experiment
+    from prunefront.params import load_params
+    from prunefront.points import load_rows
+    from prunefront.submission import choose, load_frontier, submit
+
+    settings = load_params(params)
+    points = load_frontier(settings.pareto, settings.seeds)
+    baselines = pd.concat([load_rows("baseline", seed) for seed in settings.seeds], ignore_index=True)
+    chosen, above_gate = choose(points, baselines)
+    if not above_gate:
+        print(f"no operating point is above the accuracy gate ({settings.pareto.gate}): submitting the dense baseline")
+    submit(set_up_experiment(params, int(chosen["seed"])), points, chosen, above_gate)
+
+
+if __name__ == "__main__":
+    run(pareto)

@@ -1,0 +1,26 @@
+"""Check the parameters, read the data and split them once for all other stages."""
+
+from stages import PARAMS, ParamsOption, run
+
+
+def prepare(params: ParamsOption = PARAMS) -> None:
+    """Check the parameters, read the data and split them once for all other stages.
+
+    Writes data/prepared/ (training, validation and test arrays) and metrics/prepare.json (their sizes).
+    """
+    from pathlib import Path
+
+    from prunefront.data import SPLITS, write_prepared
+    from prunefront.files import write_json
+    from prunefront.params import load_params
+    from prunefront.sources import load
+
+    dataset = load(load_params(params).data)
+    write_prepared(dataset)
+    sizes = {name: len(getattr(dataset, name).y) for name in SPLITS}
+    write_json(Path("metrics/prepare.json"), {"classes": len(dataset.class_names), **sizes})
+    print(f"prepared {dataset.train.x.shape[1:]} examples of {len(dataset.class_names)} classes: {sizes}")
+
+
+if __name__ == "__main__":
+    run(prepare)

@@ -1,0 +1,24 @@
+"""Method 1: prune the dense weights by one magnitude threshold over all of them."""
+
+from stages import PARAMS, ParamsOption, SeedOption, run
+
+
+def prune_global(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
+    """Method 1: prune the dense weights by one magnitude threshold over all of them.
+
+    Reads models/baseline/SEED/; writes models/prune_global/SEED/ and metrics/prune_global/SEED.json and SEED.csv.
+    """
+    from prunefront.experiment import record, set_up_experiment
+    from prunefront.masks import global_masks
+    from prunefront.methods.prune import prune
+    from prunefront.points import load_nearest
+
+    experiment = set_up_experiment(params, seed)
+    levels = experiment.params.prune.levels
+    _, dense = load_nearest("baseline", experiment.seed, 0.0)
+    with experiment.progress("prune_global", len(levels)) as progress:
+        record(experiment, "prune_global", prune(dense, levels, global_masks, experiment.prunable), progress)
+
+
+if __name__ == "__main__":
+    run(prune_global)

@@ -1,0 +1,17 @@
+"""Print the frontier as a table, the submitted point and where its files are."""
+
+from stages import run
+
+
+def show() -> None:
+    """Print the frontier as a table, the submitted point and where its files are.
+
+    Reads metrics/frontier.csv and metrics/pareto.json.
+    """
+    from prunefront.tables import print_frontier
+
+    print_frontier()
+
+
+if __name__ == "__main__":
+    run(show)

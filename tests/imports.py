@@ -1,0 +1,37 @@
+"""Which of the project's files a module imports, read from the source."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def import_closure(path: Path) -> set[str]:
+    """The project's files that `path` imports at any depth, itself included, relative to the root."""
+    found: set[Path] = set()
+    waiting = [path.resolve()]
+    while waiting:
+        current = waiting.pop()
+        if current not in found:
+            found.add(current)
+            waiting += _imports(current)
+    return {str(p.relative_to(ROOT)) for p in found}
+
+
+def _imports(path: Path) -> Iterator[Path]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for guard in [n for n in ast.walk(tree) if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"]:
+        guard.body = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            parts = name.split(".")
+            for depth in range(1, len(parts) + 1):
+                base = ROOT.joinpath(*parts[:depth])
+                yield from (p for p in (base.with_suffix(".py"), base / "__init__.py") if p.is_file())
