@@ -1,17 +1,20 @@
 """The picture of the frontier."""
 
+from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator, PercentFormatter
 
 from prunefront.files import replacing
 
 # Okabe and Ito's colours, told apart by the colour-blind; markers and dashes tell them apart in grey.
-STYLES = [
+STYLES: list[dict[str, Any]] = [
     {"color": "#0072B2", "marker": "o", "linestyle": "--"},
     {"color": "#E69F00", "marker": "s", "linestyle": ":"},
     {"color": "#009E73", "marker": "^", "linestyle": "-."},
@@ -35,23 +38,37 @@ def draw_frontier(rows: pd.DataFrame, gate: float, submitted: "pd.Series", path:
         submitted: the row of the submitted point.
         path: the PNG to write.
     """
-    with matplotlib.rc_context({"font.size": 10, "svg.hashsalt": "0", "axes.spines.top": False,
-                                "axes.spines.right": False}):
+    with matplotlib.rc_context(
+        {"font.size": 10, "svg.hashsalt": "0", "axes.spines.top": False, "axes.spines.right": False}
+    ):
         figure = Figure(figsize=(9, 5.4), layout="constrained")
         axes = figure.add_subplot()
         front = rows[rows["on_frontier"]].drop_duplicates(["sparsity", "val_accuracy"]).sort_values("sparsity")
         axes.plot(
-            _left(front["sparsity"]), front["val_accuracy"], color="0.8", linewidth=7, solid_capstyle="round",
-            solid_joinstyle="round", label="Pareto frontier (all points)", zorder=1,
+            _left(front["sparsity"]),
+            front["val_accuracy"],
+            color="0.8",
+            linewidth=7,
+            solid_capstyle="round",
+            solid_joinstyle="round",
+            label="Pareto frontier (all points)",
+            zorder=1,
         )
-        for style, (method, group) in zip(_styles(), rows.groupby("method", sort=False), strict=False):
+        for style, (method, group) in zip(cycle(STYLES), rows.groupby("method", sort=False), strict=False):
             _draw_method(axes, str(method), group, style)
         axes.axhline(gate, color="black", linewidth=1, linestyle=(0, (2, 2)), label=f"accuracy gate ({gate:.0%})")
         axes.plot(
-            _left(submitted["sparsity"]), submitted["val_accuracy"], marker="*", markersize=20, color="white",
-            markeredgecolor="black", markeredgewidth=1.4, linestyle="none", zorder=5,
+            _left(submitted["sparsity"]),
+            submitted["val_accuracy"],
+            marker="*",
+            markersize=20,
+            color="white",
+            markeredgecolor="black",
+            markeredgewidth=1.4,
+            linestyle="none",
+            zorder=5,
             label=f"submitted: {submitted['method']} at {submitted['sparsity']:.1%}, "
-                  f"accuracy {submitted['val_accuracy']:.1%}",
+            f"accuracy {submitted['val_accuracy']:.1%}",
         )
         _label_axes(axes, rows)
         axes.legend(frameon=False, loc="lower left")
@@ -59,7 +76,7 @@ def draw_frontier(rows: pd.DataFrame, gate: float, submitted: "pd.Series", path:
             figure.savefig(partial, dpi=130, format="png", metadata={"Software": None})
 
 
-def _draw_method(axes, method: str, group: pd.DataFrame, style: dict) -> None:
+def _draw_method(axes: Axes, method: str, group: pd.DataFrame, style: dict[str, Any]) -> None:
     """One method's curve: the mean over seeds at each level, with the spread where there are several."""
     levels = group.groupby("target_sparsity")
     mean, spread = levels["val_accuracy"].mean(), levels["val_accuracy"].std()
@@ -70,7 +87,7 @@ def _draw_method(axes, method: str, group: pd.DataFrame, style: dict) -> None:
         axes.fill_between(x, mean - spread, mean + spread, color=style["color"], alpha=0.2, linewidth=0, zorder=2)
 
 
-def _label_axes(axes, rows: pd.DataFrame) -> None:
+def _label_axes(axes: Axes, rows: pd.DataFrame) -> None:
     densest = min(1, rows["sparsity"].max())
     ticks = [t for t in TICKS if t <= densest + (1 - densest) / 3]
     axes.xaxis.set_major_locator(FixedLocator([_left(t) for t in ticks]))
@@ -84,11 +101,6 @@ def _label_axes(axes, rows: pd.DataFrame) -> None:
     axes.set_axisbelow(True)
 
 
-def _left(sparsity):
+def _left(sparsity: Any) -> Any:
     """The horizontal position: 0 at 0 %, 1 at 90 %, 2 at 99 % of zeros."""
     return -np.log10(np.maximum(1 - sparsity, 1e-6))
-
-
-def _styles():
-    while True:
-        yield from STYLES

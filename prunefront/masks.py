@@ -1,7 +1,7 @@
 """Saliency scores to masks, in plain NumPy.
 
-A *score* says how much a weight matters (here its magnitude); a *mask* says which weights are kept. Lists of weights and
-of masks are in model order, the order of `keras.Model.get_weights()`.
+A *score* says how much a weight matters (here its magnitude); a *mask* says which weights are kept. Lists of weights
+and of masks are in model order, the order of `keras.Model.get_weights()`.
 """
 
 import math
@@ -60,9 +60,7 @@ def keep_largest(scores: np.ndarray, pruned: int) -> np.ndarray:
     return kept.reshape(scores.shape)
 
 
-def global_masks(
-    weights: Sequence[ArrayLike], sparsity: float, prunable: Sequence[bool] | None = None
-) -> Masks:
+def global_masks(weights: Sequence[ArrayLike], sparsity: float, prunable: Sequence[bool] | None = None) -> Masks:
     """One magnitude threshold over all weights together (method 1).
 
     Args:
@@ -92,14 +90,10 @@ def prune_smallest(weights: Sequence[ArrayLike], pruned: int, prunable: Sequence
     kept = keep_largest(flat, pruned)
     ends = np.cumsum([s.size for s in pool])[:-1]
     pieces = iter(np.split(kept, ends) if pool else [])
-    return [
-        next(pieces).reshape(s.shape) if c else np.ones(s.shape, bool) for s, c in zip(scores, chosen, strict=True)
-    ]
+    return [next(pieces).reshape(s.shape) if c else np.ones(s.shape, bool) for s, c in zip(scores, chosen, strict=True)]
 
 
-def layerwise_masks(
-    weights: Sequence[ArrayLike], sparsity: float, prunable: Sequence[bool] | None = None
-) -> Masks:
+def layerwise_masks(weights: Sequence[ArrayLike], sparsity: float, prunable: Sequence[bool] | None = None) -> Masks:
     """One magnitude threshold for each array, so that each reaches the sparsity by itself (method 2).
 
     Arguments, result and errors are those of `global_masks`, with `pruned_count` False in each prunable array.
@@ -170,9 +164,7 @@ def sparsity(weights: Sequence[ArrayLike]) -> float:
     return count_zeros(weights) / total
 
 
-def _scores(
-    weights: Sequence[ArrayLike], prunable: Sequence[bool] | None
-) -> tuple[list[np.ndarray], list[bool]]:
+def _scores(weights: Sequence[ArrayLike], prunable: Sequence[bool] | None) -> tuple[list[np.ndarray], list[bool]]:
     arrays = [_comparable(np.asarray(w)) for w in weights]
     chosen = [True] * len(arrays) if prunable is None else [bool(p) for p in prunable]
     if len(chosen) != len(arrays):

@@ -102,9 +102,7 @@ def prunable(model: "keras.Model", biases: bool = True) -> list[bool]:
         for variable in layer.weights
     }
     trainable = {id(variable) for variable in model.trainable_weights}
-    return [
-        id(v) in trainable and id(v) not in excluded and (biases or len(v.shape) > 1) for v in model.weights
-    ]
+    return [id(v) in trainable and id(v) not in excluded and (biases or len(v.shape) > 1) for v in model.weights]
 
 
 def count_trainable(model: "keras.Model") -> tuple[int, int]:

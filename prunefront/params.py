@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
-from ruamel.yaml import YAML, YAMLError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
 from prunefront.errors import InputError
 
@@ -129,8 +130,10 @@ def load_params(path: Path) -> Params:
     try:
         content = YAML(typ="safe").load(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise InputError(f"Expected a parameter file, run the command in the project's folder. Received: {path}, which "
-                         "does not exist") from None
+        raise InputError(
+            f"Expected a parameter file, run the command in the project's folder. Received: {path}, which "
+            "does not exist"
+        ) from None
     except (OSError, UnicodeDecodeError, YAMLError) as error:
         raise InputError(f"{path}: expected a readable YAML file. Received: {error}") from None
     if not isinstance(content, dict):

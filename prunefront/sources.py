@@ -140,8 +140,9 @@ def _class_folders(folder: Path) -> list[str]:
     """The names of the class folders, sorted; each must hold an image."""
     classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     if len(classes) < 2:
-        raise InputError(f"{folder}: expected one folder of images for each of 2 or more classes. Received: "
-                         f"{len(classes)} folders")
+        raise InputError(
+            f"{folder}: expected one folder of images for each of 2 or more classes. Received: {len(classes)} folders"
+        )
     for path in classes:
         if not any(file.suffix.lower() in SUFFIXES for file in path.rglob("*")):
             raise InputError(f"{path}: expected images ({', '.join(SUFFIXES)}) in each class folder. Received: none")

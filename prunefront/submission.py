@@ -33,7 +33,7 @@ def choose(points: pd.DataFrame, baselines: pd.DataFrame) -> tuple[pd.Series, bo
     chosen = select(points)
     if chosen is not None:
         return chosen, True
-    return baselines.assign(score=0.0).loc[baselines["val_accuracy"].idxmax()], False
+    return baselines.assign(score=0.0).iloc[int(baselines["val_accuracy"].argmax())], False
 
 
 def submit(experiment: Experiment, points: pd.DataFrame, chosen: pd.Series, above_gate: bool) -> None:

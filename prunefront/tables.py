@@ -35,7 +35,7 @@ def print_frontier() -> None:
         table.add_column(heading, justify="right")
     for row in front.itertuples():
         table.add_row(
-            row.method,
+            str(row.method),
             str(row.seed),
             f"{row.sparsity:.2%}",
             f"{row.nonzero:,}",

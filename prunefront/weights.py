@@ -102,7 +102,7 @@ def check_shapes(weights: Sequence[np.ndarray], model: "keras.Model", origin: st
 def _read_h5(path: Path) -> Weights:
     try:
         with h5py.File(path, "r") as file:
-            root = file["model_weights"] if "model_weights" in file else file
+            root = file.get("model_weights", file)  # a whole model keeps its weights one group down
             return _legacy_arrays(root) if "layer_names" in root.attrs else _keras3_arrays(root)
     except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise InputError(

@@ -42,9 +42,7 @@ def freeze(
         yield level, weights
 
 
-def layers_to_freeze(
-    masks: Masks, share: float, owners: Sequence[int], prunable: Sequence[bool]
-) -> frozenset[int]:
+def layers_to_freeze(masks: Masks, share: float, owners: Sequence[int], prunable: Sequence[bool]) -> frozenset[int]:
     """The layers with most zeros, largest count first, until they hold `share` of the zeros, and have room for all.
 
     Args:

@@ -1,0 +1,31 @@
+# make: install, run the pipeline, show the result. make test: check and test everything.
+PYTHON ?= python3
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: all install test lock
+
+all: install
+	dvc repro
+	python -m stages.show
+
+install: .venv/installed
+
+# Written last: an interrupted installation starts again.
+.venv/installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: expected Python 3.11 or newer; \
+	run make PYTHON=python3.11. Received: " + sys.version.split()[0])'
+	$(PYTHON) -m venv .venv
+	python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+test: install
+	ruff check .
+	ruff format --check .
+	mypy
+	pytest
+
+# Resolves the dependencies of pyproject.toml anew, for every platform.
+lock:
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev --no-emit-index-url \
+	--no-header pyproject.toml -o requirements.lock
