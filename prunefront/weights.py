@@ -1,5 +1,6 @@
 """Weight files: read without running or unpickling anything, written whole or not at all."""
 
+import re
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -16,13 +17,18 @@ from prunefront.masks import Weights
 if TYPE_CHECKING:
     import keras
 
+ORDER = "prunefront_order"
+"""The attribute of our weight files that lists their arrays in model order."""
+
 
 def load_weights(path: str | Path) -> Weights:
     """Reads the arrays of a weight file, in model order (that of `keras.Model.get_weights()`).
 
     Args:
         path: a Keras 3 `.weights.h5` file, a `.h5` file of Keras 2 (weights, or a whole model, of which only the
-            weights are read), or an `.npz` file with the arrays in order.
+            weights are read), or an `.npz` file with the arrays in order. Keras 3 does not note the model order: where
+            the file is not prunefront's own, arrays inside a composite layer, such as MultiHeadAttention, come in the
+            order of the file.
 
     Returns:
         The arrays, with the dtypes of the file. Optimizer state and random seeds in the file are left out.
@@ -51,8 +57,8 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         InputError: the file is missing, truncated, no `.npz`, or holds Python objects (a pickle).
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise InputError(f"Expected an .npz file. Received: {path}, which does not exist") from None
     except ValueError as error:
@@ -66,10 +72,16 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         raise InputError(
             f"{path}: expected a whole .npz file. Received: a damaged or different file ({error})"
         ) from None
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise InputError(f"{path}: expected arrays only. Received: {name}, which is none")
+    return arrays
 
 
 def save_weights(path: Path, model: "keras.Model") -> None:
     """Writes `model.save_weights(path)` under a temporary name, reads it back, and only then puts it in place.
+
+    The file is an ordinary Keras one with one attribute more, which gives the model order to `load_weights`.
 
     Args:
         path: ends in `.weights.h5`.
@@ -78,11 +90,13 @@ def save_weights(path: Path, model: "keras.Model") -> None:
     Raises:
         InputError: the file read back differs from the model (a full or failing disk).
     """
+    weights = model.get_weights()
     with replacing(path) as partial:
         model.save_weights(partial)
+        with h5py.File(partial, "r+") as file:
+            file.attrs[ORDER] = _locate(file, weights)
         written = load_weights(partial)
-        current = model.get_weights()
-        if len(written) != len(current) or not all(map(np.array_equal, written, current)):
+        if len(written) != len(weights) or any(map(_differ, written, weights)):
             raise InputError(f"Expected {path} to hold the model's weights. Received: something else when read back")
 
 
@@ -103,8 +117,10 @@ def _read_h5(path: Path) -> Weights:
     try:
         with h5py.File(path, "r") as file:
             root = file.get("model_weights", file)  # a whole model keeps its weights one group down
+            if ORDER in root.attrs:
+                return [_array(root[name]) for name in root.attrs[ORDER]]
             return _legacy_arrays(root) if "layer_names" in root.attrs else _keras3_arrays(root)
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"{path}: expected a whole HDF5 weight file. Received: a damaged or different file ({error})"
         ) from None
@@ -113,26 +129,72 @@ def _read_h5(path: Path) -> Weights:
 def _legacy_arrays(root: "h5py.Group") -> Weights:
     """Keras 2: the attributes `layer_names` and `weight_names` list everything in model order."""
     names = [(layer, weight) for layer in root.attrs["layer_names"] for weight in root[layer].attrs["weight_names"]]
-    return [root[layer][weight][()] for layer, weight in names]
+    return [_array(root[layer][weight]) for layer, weight in names]
 
 
 def _keras3_arrays(root: "h5py.Group") -> Weights:
     """Keras 3: one group `.../vars` per layer, its arrays numbered from 0.
 
-    HDF5 lists groups by name (`conv2d_10` before `conv2d_2`), but Keras makes them in model order, and HDF5 places the
-    header of each new group behind the earlier ones: the address in the file gives the order back.
+    Keras makes the groups in model order, but HDF5 lists them by name, `dense_10` before `dense_2`. Two things give the
+    order back: layers of one class are numbered, and the addresses in the file grow as it is written, but for small
+    objects that fill a gap. The layers inside a composite layer stay in the order of Keras's file.
     """
-    groups: list[tuple[int, h5py.Group]] = []
+    vars_of: dict[str, list[str]] = {}
+    for name in _dataset_names(root):
+        group, _, number = name.rpartition("/")
+        if group.endswith("vars") and number.isdigit():
+            vars_of.setdefault(group, []).append(name)
+
+    def address(group: str) -> int:
+        return max(h5py.h5o.get_info(root[name].id).addr for name in vars_of[group])
+
+    latest: dict[tuple[str, ...], int] = {}
+    place: dict[str, int] = {}
+    for group in sorted(vars_of, key=_natural):
+        siblings = tuple(text for text, _ in _natural(group))
+        place[group] = latest[siblings] = max(address(group), latest.get(siblings, 0))
+    ordered = sorted(place, key=lambda group: (place[group], _natural(group)))
+    return [_array(root[name]) for group in ordered for name in sorted(vars_of[group], key=_natural)]
+
+
+def _dataset_names(root: "h5py.Group") -> list[str]:
+    """The names of all weight arrays; the optimizer's state and the states of random generators are none."""
+    names: list[str] = []
 
     def visit(name: str, item: object) -> None:
         parts = name.split("/")
-        skipped = parts[0] == "optimizer" or "seed_generator" in parts
-        if isinstance(item, h5py.Group) and parts[-1] == "vars" and not skipped:
-            groups.append((h5py.h5o.get_info(item.id).addr, item))
+        if isinstance(item, h5py.Dataset) and parts[0] != "optimizer" and "seed_generator" not in parts:
+            names.append(name)
 
     root.visititems(visit)
-    return [
-        group[number][()]
-        for _, group in sorted(groups, key=lambda entry: entry[0])
-        for number in sorted(group, key=int)
-    ]
+    return names
+
+
+def _locate(file: "h5py.File", weights: Weights) -> list[str]:
+    """For each of the weights the name of an array in the file with the same content, each name once."""
+    found: dict[tuple[tuple[int, ...], bytes], list[str]] = {}
+    for name in _dataset_names(file):
+        array = _array(file[name])
+        found.setdefault((array.shape, array.tobytes()), []).append(name)
+    try:
+        return [found[weight.shape, weight.tobytes()].pop(0) for weight in weights]
+    except (KeyError, IndexError):
+        raise InputError("Expected every weight of the model in its file. Received: a file without one") from None
+
+
+def _array(dataset: "h5py.Dataset") -> np.ndarray:
+    if dataset.attrs.get("dtype") == "bfloat16":  # Keras's note: HDF5 has no such type
+        import ml_dtypes
+
+        return np.array(dataset, dtype=ml_dtypes.bfloat16)
+    return np.asarray(dataset[()])
+
+
+def _differ(one: np.ndarray, other: np.ndarray) -> bool:
+    return one.dtype != other.dtype or one.shape != other.shape or one.tobytes() != other.tobytes()
+
+
+def _natural(name: str) -> list[tuple[str, int]]:
+    """A sorting key that puts `dense_2` before `dense_10`, and `dense` before both."""
+    parts = (re.fullmatch(r"(.*?)_?(\d*)", part) for part in name.split("/"))
+    return [(part[1], int(part[2] or 0)) for part in parts if part]

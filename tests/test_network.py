@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+
+from prunefront import InputError, load_weights, sparsity
+from prunefront.network import build_network, count_trainable, freeze_layers, owners, prunable
+from prunefront.runtime import keras
+from prunefront.weights import check_shapes
+
+
+def test_the_report_s_network():
+    model = build_network((25, 25, 3), 5)
+    assert model.count_params() == 592_933
+    assert [tuple(w.shape) for w in model.weights] == [
+        (3, 3, 3, 32),
+        (32,),
+        (3, 3, 32, 32),
+        (32,),
+        (3, 3, 32, 64),
+        (64,),
+        (3, 3, 64, 64),
+        (64,),
+        (1024, 512),
+        (512,),
+        (512, 5),
+        (5,),
+    ]
+    assert model.get_layer("conv3").kernel_regularizer.l2 == pytest.approx(1e-5)
+
+
+@pytest.mark.parametrize("shape", [(10, 10, 1), (10, 31, 3), (32, 32, 3)])
+def test_any_input_large_enough_works(shape):
+    assert build_network(shape, 3)(np.zeros((2, *shape), np.float32)).shape == (2, 3)
+
+
+@pytest.mark.parametrize("shape", [(9, 10, 1), (32, 9, 3)])
+def test_too_small_an_input_is_refused(shape):
+    with pytest.raises(InputError, match=r"at least 10x10 pixels.*Received: "):
+        build_network(shape, 3)
+
+
+def test_other_shapes_and_too_few_classes_are_refused():
+    with pytest.raises(InputError, match=r"height, width, channels.*\(64,\)"):
+        build_network((64,), 3)
+    with pytest.raises(InputError, match="at least 2 classes"):
+        build_network((25, 25, 3), 1)
+
+
+def test_prunable_leaves_out_normalization_and_optionally_biases():
+    layers = keras.layers
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(3), layers.BatchNormalization(), layers.Dense(2)])
+    assert prunable(model) == [True, True, False, False, False, False, True, True]
+    assert prunable(model, biases=False) == [True, False, False, False, False, False, True, False]
+    assert count_trainable(model) == (12 + 3 + 6, 12 + 3 + 3 + 3 + 6 + 2)  # biases and beta are 0
+
+
+def test_owners_and_freezing_by_number():
+    model = build_network((10, 10, 1), 2)
+    assert owners(model) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    freeze_layers(model, {0, 4})
+    trained = [v.path.split("/")[1] for v in model.trainable_weights]
+    assert sorted(set(trained)) == ["conv2", "conv3", "conv4", "dense2"]
+
+
+def test_the_report_s_weights_load_bit_for_bit(dense_file, pruned_file):
+    import h5py
+
+    model = build_network((25, 25, 3), 5)
+    for path, share in ((dense_file, 0), (pruned_file, 575_145 / 592_933)):
+        weights = load_weights(path)
+        check_shapes(weights, model, str(path))
+        model.set_weights(weights)
+        assert sparsity(model.get_weights()) == share
+        with h5py.File(path) as file:
+            first = file.attrs["layer_names"][0]
+            kernel = file[first][file[first].attrs["weight_names"][0]][()]
+        assert model.get_weights()[0].tobytes() == kernel.tobytes()

@@ -1,0 +1,96 @@
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from prunefront import InputError
+from prunefront.params import load_params
+from tests.imports import ROOT
+
+PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
+
+
+def edited(folder: Path, *edits: tuple[str, object]) -> Path:
+    """The default parameters with dotted keys set, as a new file."""
+    yaml = YAML()
+    content = yaml.load((ROOT / "presets" / "digits.yaml").read_text())
+    for key, value in edits:
+        section = content
+        *outer, last = key.split(".")
+        for name in outer:
+            section = section[name]
+        section[last] = value
+    path = folder / "params.yaml"
+    with path.open("w") as file:
+        yaml.dump(content, file)
+    return path
+
+
+def keys(section, prefix=""):
+    for name, value in section.items():
+        yield prefix + name
+        if isinstance(value, dict):
+            yield from keys(value, f"{prefix}{name}.")
+
+
+@pytest.mark.parametrize("path", PRESETS, ids=lambda p: p.stem)
+def test_presets_are_whole_and_valid(path):
+    load_params(path)
+    load = YAML(typ="safe").load
+    assert list(keys(load(path.read_text()))) == list(keys(load((ROOT / "presets" / "digits.yaml").read_text())))
+
+
+def test_the_workload_s_preset_is_the_report_s():
+    params = load_params(ROOT / "presets" / "cifar10-animals.yaml")
+    assert params.data.cifar10.classes == (2, 3, 4, 5, 6)
+    assert params.data.cifar10.crop == (25, 25)
+    assert round(25_000 * params.data.validation_fraction) == 2525
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("masked.epohcs", 5, r"unknown parameter 'masked.epohcs': did you mean 'epochs'\?"),
+        ("extra", 1, r"unknown parameter 'extra': expected one of seeds, "),
+        ("data.cifar10.crops", None, r"unknown parameter 'data.cifar10.crops': did you mean 'crop'\?"),
+        ("prune.levels", [0, 1.0], r"prune.levels.1: input should be less than 1. Received: 1.0"),
+        ("freeze.levels", [-0.1], r"freeze.levels.0: input should be greater than or equal to 0"),
+        ("masked.levels", [0.9, 0.5], r"masked: expected levels in increasing order"),
+        ("masked.levels", [0.1, 0.5], r"masked.levels: expected no level below the first of freeze.levels, 0.25"),
+        ("masked.levels", [], r"masked.levels: .*at least 1"),
+        ("masked.levels", [0.123456789], r"at most 8 decimals"),
+        ("seeds", [], r"seeds: .*at least 1"),
+        ("seeds", [1, 1], r"each seed once"),
+        ("seeds", [-1], r"seeds.0: .*Received: -1"),
+        ("data.source", "mnist", r"data.source: input should be 'digits', 'cifar10', 'npz' or 'folder'"),
+        ("data.validation_fraction", 0.9, r"data: expected validation_fraction \+ test_fraction below 1"),
+        ("data.cifar10.classes", [2, 2], r"at least two different classes"),
+        ("baseline.epochs", "many", r"baseline.epochs: .*integer.*Received: 'many'"),
+        ("baseline.learning_rate", float("nan"), r"baseline.learning_rate: .*finite"),
+        ("pareto.gate", 60, r"pareto.gate: .*less than or equal to 1"),
+        ("model", None, r"model: "),
+    ],
+)
+def test_wrong_parameters_are_named_in_one_line(key, value, message, tmp_path):
+    with pytest.raises(InputError, match=message) as caught:
+        load_params(edited(tmp_path, (key, value)))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_parameter_is_named(tmp_path):
+    path = edited(tmp_path)
+    path.write_text(path.read_text().replace("  batch_size: 32", "  # batch_size: 32", 1))
+    with pytest.raises(InputError, match=r"missing parameter 'baseline.batch_size'"):
+        load_params(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [(None, "does not exist"), ("seeds: [0", "readable YAML"), ("just text", "expected sections"), ("", "NoneType")],
+)
+def test_files_that_are_no_parameters_are_refused(text, message, tmp_path):
+    path = tmp_path / "params.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        load_params(path)

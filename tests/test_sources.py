@@ -1,0 +1,231 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from prunefront import InputError
+from prunefront.data import Dataset, read_class_names, read_split, write_prepared
+from prunefront.params import load_params
+from prunefront.runtime import keras
+from prunefront.sources import load, resize
+from tests.conftest import workload
+from tests.test_params import edited
+
+RNG = np.random.default_rng(0)
+
+
+def data(folder, **settings):
+    return load_params(edited(folder, *((f"data.{key}", value) for key, value in settings.items()))).data
+
+
+def npz(folder, **arrays):
+    path = folder / "data.npz"
+    np.savez(path, **arrays)
+    return data(folder, source="npz", path=str(path), image_size=None)
+
+
+def examples(count=40, classes=2, shape=(10, 10, 3)):
+    return RNG.integers(0, 256, (count, *shape)).astype(np.uint8), np.arange(count) % classes
+
+
+def images(folder: Path, classes=("cat", "dog"), count=10, mode="RGB", size=(12, 14)):
+    for label in classes:
+        (folder / label).mkdir(parents=True)
+        for index in range(count):
+            noise = RNG.integers(0, 256, (*size, 4), dtype=np.uint8)
+            Image.fromarray(noise, "RGBA").convert(mode).save(folder / label / f"{index}.png")
+
+
+def test_digits_are_resized_and_split_by_class(tmp_path):
+    dataset = load(data(tmp_path))
+    assert [len(s.y) for s in (dataset.train, dataset.validation, dataset.test)] == [1079, 359, 359]
+    assert dataset.train.x.shape == (1079, 25, 25, 3)
+    assert dataset.train.x.dtype == np.uint8
+    assert dataset.train.x.max() == 255
+    assert np.bincount(dataset.test.y).min() >= 34  # of 35.9 on average
+
+
+def test_the_split_is_seeded_and_disjoint(tmp_path):
+    x = np.arange(100, dtype=np.float32).reshape(100, 1)
+    y = np.arange(100) % 2
+    first, again = (load(npz(tmp_path, x_train=x, y_train=y)) for _ in range(2))
+    np.testing.assert_array_equal(first.test.x, again.test.x)
+    together = np.concatenate([first.train.x, first.validation.x, first.test.x]).ravel()
+    np.testing.assert_array_equal(np.sort(together), np.arange(100))
+    other = load(data(tmp_path, source="npz", path=str(tmp_path / "data.npz"), image_size=None, seed=1))
+    assert not np.array_equal(first.test.x, other.test.x)
+
+
+def test_npz_with_all_splits_is_taken_as_it_is(tmp_path):
+    (x, y), (xv, yv), (xt, yt) = (examples(n) for n in (40, 12, 8))
+    params = npz(tmp_path, x_train=x, y_train=y, x_val=xv, y_val=yv, x_test=xt, y_test=yt, class_names=["a", "b"])
+    dataset = load(params)
+    np.testing.assert_array_equal(dataset.validation.x, xv)
+    np.testing.assert_array_equal(dataset.test.y, yt)
+    assert dataset.class_names == ("a", "b")
+
+
+def test_npz_missing_splits_are_carved_out_of_training(tmp_path):
+    (x, y), (xt, yt) = examples(100), examples(8)
+    dataset = load(npz(tmp_path, x_train=x, y_train=y.reshape(-1, 1), x_test=xt, y_test=yt))
+    assert [len(s.y) for s in (dataset.train, dataset.validation, dataset.test)] == [80, 20, 8]
+    assert dataset.class_names == ("0", "1")
+
+
+def test_grey_images_get_a_channel_and_are_resized(tmp_path):
+    x, y = examples(shape=(10, 10))
+    np.savez(tmp_path / "data.npz", x_train=x, y_train=y)
+    dataset = load(data(tmp_path, source="npz", path=str(tmp_path / "data.npz"), image_size=[12, 11]))
+    assert dataset.train.x.shape[1:] == (12, 11, 1)
+
+
+def test_resizing_averages_neighbours():
+    square = np.array([[0, 0, 100, 100]] * 4, np.uint8).reshape(1, 4, 4, 1)
+    np.testing.assert_array_equal(resize(square, (2, 2))[0, 0, :, 0], [14, 86])  # the neighbour weighs 1/7
+    assert resize(square, None) is square
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({}, r"expected an array x_train. Received: y_train"),
+        ({"x_train": np.zeros((39, 10, 10, 3), np.uint8)}, r"a label for each of 39 examples. Received: 40"),
+        ({"y_train": np.zeros(40)}, r"one integer label.*dtype float64"),
+        ({"y_train": np.eye(40, 3)}, r"one integer label.*\(40, 3\)"),
+        ({"y_train": np.arange(40) % 2 - 1}, r"labels from 0. Received: a label -1"),
+        ({"y_train": np.zeros(40, int)}, r"at least 2 classes"),
+        ({"y_train": np.arange(40) % 2 * 2}, r"training examples of every class. Received: none of class 1"),
+        ({"y_train": np.arange(40)}, r"enough examples of each class"),
+        ({"class_names": np.array(["only"])}, r"at least 2 classes"),
+        ({"class_names": np.array(["a", "b", "c"])}, r"none of class 2 \(c\)"),
+        ({"y_train": np.arange(40) % 3, "class_names": np.array(["a", "b"])}, r"labels from 0 to 1.*a label 2"),
+        ({"x_val": np.zeros((2, 10, 10, 3), np.uint8)}, r"expected an array y_val"),
+        (
+            {"x_test": np.zeros((2, 9, 9, 3), np.uint8), "y_test": np.arange(2)},
+            r"test split: expected examples of shape",
+        ),
+        ({"x_train": np.full((40, 3), np.nan)}, r"finite numbers"),
+        ({"x_train": np.full((40, 3), "text")}, r"finite numbers"),
+        ({"x_train": np.array([{}] * 40, object)}, r"never loaded"),
+    ],
+)
+def test_bad_npz_files_are_refused(arrays, message, tmp_path):
+    x, y = examples()
+    whole = {"x_train": x, "y_train": y, **arrays} if arrays else {"y_train": y}
+    with pytest.raises(InputError, match=message) as caught:
+        load(npz(tmp_path, **whole))
+    assert "\n" not in str(caught.value)
+
+
+def test_paths_that_are_not_there_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"data.path: expected the .npz file for data.source=npz. Received: inputs"):
+        load(data(tmp_path, source="npz"))
+    with pytest.raises(InputError, match=r"folder of images. Received: gone, which does not exist"):
+        load(data(tmp_path, source="folder", path="gone"))
+
+
+def test_cifar10_takes_classes_and_crop(tmp_path, monkeypatch):
+    x = RNG.integers(0, 256, (200, 32, 32, 3)).astype(np.uint8)
+    y = (np.arange(200) % 10).reshape(-1, 1)
+    monkeypatch.setattr(keras.datasets.cifar10, "load_data", lambda: ((x, y), (x[:50], y[:50])))
+    chosen = {"classes": [3, 2], "crop": [25, 24]}
+    dataset = load(data(tmp_path, source="cifar10", cifar10=chosen, image_size=None))
+    assert dataset.class_names == ("cat", "bird")
+    assert dataset.test.x.shape == (10, 25, 24, 3)
+    np.testing.assert_array_equal(dataset.test.x[0], x[2, :25, :24])
+    assert dataset.test.y[0] == 1
+
+
+def test_cifar10_without_a_network_says_what_to_do(tmp_path, monkeypatch):
+    def offline():
+        raise OSError("no route\nto host")
+
+    monkeypatch.setattr(keras.datasets.cifar10, "load_data", offline)
+    with pytest.raises(InputError, match=r"data.source=npz with a local file. Received: no route to host"):
+        load(data(tmp_path, source="cifar10"))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P"])
+def test_folder_of_any_image_mode(mode, tmp_path):
+    images(tmp_path / "own", mode=mode)
+    dataset = load(data(tmp_path, source="folder", path=str(tmp_path / "own"), image_size=[10, 11]))
+    assert dataset.class_names == ("cat", "dog")
+    assert dataset.train.x.shape == (12, 10, 11, 3)
+    assert dataset.train.x.std() > 10
+
+
+def test_folder_with_splits_and_grey(tmp_path):
+    for split, count in (("train", 10), ("val", 3), ("test", 2)):
+        images(tmp_path / "own" / split, count=count)
+    dataset = load(data(tmp_path, source="folder", path=str(tmp_path / "own"), channels=1))
+    assert [s.x.shape for s in (dataset.train, dataset.validation, dataset.test)] == [
+        (20, 25, 25, 1),
+        (6, 25, 25, 1),
+        (4, 25, 25, 1),
+    ]
+
+
+def break_folder(root: Path, how: str):
+    if how == "undecodable":
+        (root / "cat" / "3.png").write_bytes(b"not an image")
+    elif how == "truncated":
+        (root / "cat" / "3.png").write_bytes((root / "cat" / "2.png").read_bytes()[:200])
+    elif how == "empty":
+        for path in (root / "dog").iterdir():
+            path.unlink()
+    elif how == "one class":
+        (root / "dog").rename(root / "cat" / "dog")
+    elif how == "other classes":
+        images(root / "train")
+        images(root / "val", classes=("cat", "cow"))
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ("undecodable", r"cat.3.png: expected a BMP, GIF, JPEG or PNG image"),
+        ("truncated", r"cat.3.png: expected a BMP, GIF, JPEG or PNG image"),
+        ("empty", r"dog: expected images .* in each class folder. Received: none"),
+        ("one class", r"2 or more classes. Received: 1"),
+        ("other classes", r"expected the class folders of .*train, cat, dog. Received: cat, cow"),
+    ],
+)
+def test_bad_folders_are_refused(how, message, tmp_path):
+    images(tmp_path / "own")
+    break_folder(tmp_path / "own", how)
+    with pytest.raises(InputError, match=message) as caught:
+        load(data(tmp_path, source="folder", path=str(tmp_path / "own")))
+    assert "\n" not in str(caught.value)
+
+
+def test_folder_needs_a_size(tmp_path):
+    images(tmp_path / "own")
+    with pytest.raises(InputError, match=r"data\.image_size"):
+        load(data(tmp_path, source="folder", path=str(tmp_path / "own"), image_size=None))
+
+
+def test_prepared_data_come_back_scaled(tmp_path):
+    dataset = load(data(tmp_path))
+    write_prepared(dataset, tmp_path / "prepared")
+    split = read_split("validation", tmp_path / "prepared")
+    assert split.x.dtype == np.float32
+    np.testing.assert_array_equal(split.x, dataset.validation.x.astype(np.float32) / 255)
+    assert read_class_names(tmp_path / "prepared") == dataset.class_names
+
+
+def test_unprepared_and_damaged_data_are_refused(tmp_path):
+    with pytest.raises(InputError, match=r"python -m stages\.prepare"):
+        read_split("train", tmp_path)
+    (tmp_path / "train_x.npy").write_bytes(b"\x93NUMPY")
+    with pytest.raises(InputError, match=r"python -m stages\.prepare"):
+        read_split("train", tmp_path)
+    with pytest.raises(InputError, match=r"python -m stages\.prepare"):
+        read_class_names(tmp_path)
+
+
+def test_the_report_s_images(tmp_path):
+    path = workload("cifar10-animals.npz")
+    dataset: Dataset = load(data(tmp_path, source="npz", path=str(path), image_size=None))
+    assert [len(s.y) for s in (dataset.train, dataset.validation, dataset.test)] == [22_475, 2_525, 2_500]
+    assert dataset.train.x.shape[1:] == (25, 25, 3)
