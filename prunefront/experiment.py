@@ -9,7 +9,7 @@ import pandas as pd
 
 from prunefront.data import Split, read_class_names, read_split
 from prunefront.errors import InputError
-from prunefront.files import replacing, replacing_folder, write_json
+from prunefront.files import digest, replacing, replacing_folder, write_json
 from prunefront.masks import Weights
 from prunefront.network import build_network, count_trainable, owners, prunable
 from prunefront.params import NO_FILE, Params, load_params
@@ -157,4 +157,5 @@ def _record_point(
         "parameters": total,
         "val_accuracy": accuracy,
         "val_loss": loss,
+        "weights_sha256": digest(path),
     }

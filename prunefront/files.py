@@ -1,6 +1,7 @@
 """Files that are either whole or absent: everything is written beside its place and then renamed into it."""
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -43,6 +44,12 @@ def replacing_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(previous, ignore_errors=True)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file's bytes, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

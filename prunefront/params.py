@@ -141,10 +141,13 @@ def load_params(path: Path) -> Params:
     try:
         return Params.model_validate(content)
     except ValidationError as error:
-        raise InputError(f"{path}: {_explain(error.errors()[0], error.error_count())}") from None
+        raise InputError(f"{path}: {_explain(error)}") from None
 
 
-def _explain(first: ErrorDetails, count: int) -> str:
+def _explain(error: ValidationError) -> str:
+    # A misspelt parameter is missing as well: the unknown name tells more.
+    errors: list[ErrorDetails] = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+    first, count = errors[0], len(errors)
     where = ".".join(str(part) for part in first["loc"])
     more = f" (and {count - 1} more)" if count > 1 else ""
     if first["type"] == "extra_forbidden":

@@ -26,6 +26,7 @@ COLUMNS = [
     "parameters",
     "val_accuracy",
     "val_loss",
+    "weights_sha256",
 ]
 
 

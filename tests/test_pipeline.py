@@ -1,0 +1,217 @@
+"""The real pipeline, end to end, in a copy of the project: slow, so the tests go through one story in order."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+
+from prunefront import load_weights, score, sparsity
+from prunefront.data import read_split
+from prunefront.network import build_network
+from prunefront.training import compile_classifier, evaluate
+from tests.imports import ROOT
+
+ENVIRONMENT = {
+    **os.environ,
+    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    "GIT_AUTHOR_NAME": "test",
+    "GIT_AUTHOR_EMAIL": "test@example.org",
+    "GIT_COMMITTER_NAME": "test",
+    "GIT_COMMITTER_EMAIL": "test@example.org",
+    "COLUMNS": "200",
+}
+ENVIRONMENT.pop("PYTHONPATH", None)
+
+
+def run(*command: str, folder: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
+    result = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert not check or result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    return result
+
+
+def stages_run(result: subprocess.CompletedProcess[str]) -> list[str]:
+    return [line.split("'")[1] for line in result.stdout.splitlines() if line.startswith("Running stage")]
+
+
+def set_params(folder: Path, **sections: object) -> None:
+    yaml = YAML()
+    content = yaml.load((folder / "params.yaml").read_text())
+    for name, value in sections.items():
+        if isinstance(value, dict):
+            content[name].update(value)
+        else:
+            content[name] = value
+    with (folder / "params.yaml").open("w") as file:
+        yaml.dump(content, file)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every result file of a project: metrics, and the bytes of the weights."""
+    files = [p for top in ("metrics", "models", "data") for p in (folder / top).rglob("*") if p.is_file()]
+    return {str(p.relative_to(folder)): p.read_bytes() for p in files}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A fresh copy of the project as a repository of its own, with the smallest parameters and no results."""
+    folder = tmp_path_factory.mktemp("pipeline") / "project"
+    folder.mkdir()
+    listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", folder=ROOT).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file() and not name.startswith(("metrics/", "dvc.lock")):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
+    shutil.copy(folder / "presets" / "smoke.yaml", folder / "params.yaml")
+    run("git", "init", "-q", folder=folder)
+    run("git", "add", "-A", folder=folder)
+    run("git", "commit", "-qm", "start", folder=folder)
+    return folder
+
+
+def test_one_command_runs_everything(project):
+    result = run("dvc", "repro", folder=project)
+    expected = [f"{stage}@{seed}" for stage in ("baseline", "freeze", "masked") for seed in (0, 1)]
+    assert set(expected) < set(stages_run(result))
+    assert run("git", "status", "--short", folder=project).stdout.split() == ["??", "dvc.lock", "??", "metrics/"]
+    run("git", "add", "-A", folder=project)
+    run("git", "commit", "-qm", "two seeds", folder=project)
+
+
+def test_the_frontier_has_a_row_per_method_seed_and_level(project):
+    rows = pd.read_csv(project / "metrics" / "frontier.csv")
+    counts = rows.groupby(["method", "seed"]).size().to_dict()
+    assert counts == {
+        (method, seed): levels
+        for method, levels in (("prune_global", 3), ("prune_layerwise", 3), ("freeze", 2), ("masked", 2))
+        for seed in (0, 1)
+    }
+    for row in rows.itertuples():
+        name = f"s{row.target_sparsity * 100:.0f}.weights.h5"
+        weights = load_weights(project / "models" / row.method / str(row.seed) / name)
+        assert sparsity(weights) == row.sparsity == 1 - row.nonzero / row.parameters
+        assert row.score == score(row.val_accuracy, row.sparsity, 0.6)
+    assert rows["val_accuracy"].max() > 0.8
+
+
+def test_the_submitted_weights_are_what_is_reported(project):
+    summary = json.loads((project / "metrics" / "pareto.json").read_text())
+    rows = pd.read_csv(project / "metrics" / "frontier.csv")
+    submitted = summary["submitted"]
+    assert submitted["score"] == rows["score"].max()
+    assert set(summary["hypervolume"]) == {"prune_global", "prune_layerwise", "freeze", "masked"}
+    model = build_network((10, 10, 1), 10)
+    model.load_weights(project / "models" / "submitted.weights.h5")
+    compile_classifier(model)
+    for name, accuracy in (("validation", "val_accuracy"), ("test", "test_accuracy")):
+        split = read_split(name, project / "data" / "prepared")
+        assert evaluate(model, split)[0] == pytest.approx(submitted[accuracy], abs=1e-9)
+    assert sparsity(model.get_weights()) == submitted["sparsity"]
+    for mine, theirs in zip(
+        model.get_weights(), load_weights(project / "models" / "submitted.weights.h5"), strict=True
+    ):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def test_running_again_runs_nothing(project):
+    assert stages_run(run("dvc", "repro", folder=project)) == []
+    assert run("git", "status", "--short", folder=project).stdout == ""
+
+
+def test_a_bad_parameter_stops_everything_and_leaves_all_results(project):
+    before = contents(project)
+    set_params(project, masked={"epohcs": 3})
+    result = run("dvc", "repro", folder=project, check=False)
+    assert result.returncode != 0
+    assert "did you mean 'epochs'?" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert contents(project) == before
+    run("git", "checkout", "-q", "params.yaml", folder=project)
+    set_params(project, data={"path": "absent.npz", "source": "npz"})
+    result = run("dvc", "repro", folder=project, check=False)
+    assert result.returncode != 0
+    assert "absent.npz" in result.stderr
+    assert contents(project) == before
+    run("git", "checkout", "-q", "params.yaml", folder=project)
+
+
+def test_weights_of_another_shape_leave_all_results(project):
+    before = contents(project)
+    np.savez(project / "inputs" / "mine.npz", *[np.ones(3)] * 12)
+    set_params(project, model={"weights": "inputs/mine.npz"})
+    result = run("dvc", "repro", folder=project, check=False)
+    assert result.returncode != 0
+    assert (
+        "error: model.weights (inputs/mine.npz): expected network/conv1/kernel of shape (3, 3, 1, 32)" in result.stderr
+    )
+    assert {k: v for k, v in contents(project).items() if "partial" not in k} == before
+    run("git", "checkout", "-q", "params.yaml", folder=project)
+
+
+def test_a_dropped_seed_vanishes_from_the_result(project):
+    set_params(project, seeds=[0])
+    assert stages_run(run("dvc", "repro", folder=project)) == ["prepare", "pareto"]
+    assert set(pd.read_csv(project / "metrics" / "frontier.csv")["seed"]) == {0}
+    shutil.rmtree(project / "metrics")
+    run("dvc", "checkout", folder=project, check=False)
+    run("dvc", "repro", folder=project)
+    run("git", "add", "-A", folder=project)
+    run("git", "commit", "-qm", "one seed", folder=project)
+
+
+def test_dvc_s_own_commands_work(project):
+    assert "submitted.score" in run("dvc", "metrics", "show", "--md", folder=project).stdout
+    run("dvc", "exp", "run", "-S", "masked.epochs=2", folder=project)
+    changed = run("dvc", "params", "diff", "--md", folder=project).stdout
+    assert "masked.epochs" in changed
+    assert run("dvc", "metrics", "diff", "--md", folder=project).stdout.count("\n") > 2
+    assert "masked.epochs" in run("dvc", "exp", "show", "--csv", folder=project).stdout
+    run("dvc", "plots", "show", folder=project)
+    page = (project / "dvc_plots" / "index.html").read_text()
+    assert "pareto.png" in page
+    assert "val_accuracy" in page
+    run("git", "checkout", "-q", ".", folder=project)
+    run("dvc", "checkout", folder=project)
+
+
+def test_no_point_above_the_gate_submits_the_dense_network(project):
+    set_params(project, pareto={"gate": 1.0})
+    result = run("dvc", "repro", folder=project)
+    assert stages_run(result) == ["prepare", "pareto"]
+    assert "no operating point is above the accuracy gate" in result.stdout
+    submitted = json.loads((project / "metrics" / "pareto.json").read_text())["submitted"]
+    assert (submitted["method"], submitted["score"], submitted["above_gate"]) == ("baseline", 0, False)
+    shown = run("python", "-m", "stages.show", folder=project).stdout
+    assert "no operating point is above the accuracy gate" in shown
+    run("git", "checkout", "-q", ".", folder=project)
+    run("dvc", "checkout", folder=project)
+
+
+def test_a_fresh_clone_killed_in_the_middle_ends_with_the_same_bytes(project, tmp_path):
+    clone = tmp_path / "clone"
+    run("git", "clone", "-q", str(project), str(clone), folder=tmp_path)
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        first = subprocess.Popen(
+            ["dvc", "repro"], cwd=clone, env=ENVIRONMENT, stdout=file, stderr=file, start_new_session=True
+        )
+        while "freeze, seed 0 1/" not in log.read_text():  # in the midst of the fourth stage
+            assert first.poll() is None, log.read_text()
+            time.sleep(0.1)
+        os.killpg(first.pid, signal.SIGKILL)
+        first.wait()
+    assert not (clone / "models" / "freeze" / "0").exists()
+    again = stages_run(run("dvc", "repro", folder=clone))
+    assert "freeze@0" in again
+    assert "baseline@0" not in again
+    assert run("git", "status", "--short", folder=clone).stdout == ""
+    for name, written in contents(clone).items():
+        assert written == (project / name).read_bytes(), name

@@ -1,0 +1,87 @@
+"""The commands: what they import, what they say, and how they fail."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.imports import ROOT, import_closure
+
+PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+COMMANDS = sorted(path.stem for path in (ROOT / "stages").glob("[!_]*.py"))
+
+
+def python(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120"}
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_deps_are_the_files_that_the_stage_imports(stage):
+    deps = [dep for dep in PIPELINE[stage]["deps"] if dep.endswith(".py")]
+    assert deps == sorted(import_closure(ROOT / "stages" / f"{stage}.py"))
+
+
+@pytest.mark.parametrize("stage", PIPELINE)
+def test_stage_command_and_file_go_by_one_name(stage):
+    assert PIPELINE[stage]["cmd"].split(" --")[0] == f"python -m stages.{stage}"
+    assert stage in COMMANDS
+    assert all(
+        next(iter(out.values()))["persist"] for kind in ("outs", "metrics") for out in PIPELINE[stage].get(kind, [])
+    )
+
+
+def test_the_last_stage_depends_on_every_method():
+    methods = {stage for stage, block in PIPELINE.items() if "matrix" in block}
+    deps = PIPELINE["pareto"]["deps"]
+    assert {dep.removeprefix("metrics/") for dep in deps if dep.startswith("metrics/")} == methods
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_does_not_import_tensorflow(command):
+    result = python("-X", "importtime", "-m", f"stages.{command}", "--help")
+    assert result.returncode == 0
+    assert len(result.stdout.splitlines()) > 5
+    imported = {line.rpartition("|")[2].strip() for line in result.stderr.splitlines()}
+    assert not imported & {"tensorflow", "keras", "pandas", "matplotlib", "sklearn"}
+
+
+def test_the_library_does_not_import_tensorflow():
+    names = ["load_weights", "global_masks", "layerwise_masks", "apply_masks", "sparsity", "pareto_front", "score"]
+    code = f"import sys, prunefront; [getattr(prunefront, n) for n in {names}]; assert 'tensorflow' not in sys.modules"
+    assert python("-c", code).returncode == 0
+
+
+def test_python_m_stages_lists_all_commands():
+    result = python("-m", "stages")
+    assert result.returncode == 0
+    assert all(f"python -m stages.{command}" in result.stdout for command in COMMANDS)
+
+
+def assert_one_line(result: subprocess.CompletedProcess[str], message: str) -> None:
+    assert result.returncode == 1
+    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
+    assert result.stderr.startswith("error: ")
+    assert message in result.stderr
+
+
+def test_bad_input_is_one_line_and_status_1(tmp_path):
+    assert_one_line(python("-m", "stages.prepare", folder=tmp_path), "params.yaml, which does not exist")
+    assert_one_line(python("-m", "stages.show", folder=tmp_path), "run `dvc repro`")
+    defaults = (ROOT / "presets" / "digits.yaml").read_text()
+    (tmp_path / "params.yaml").write_text(defaults)
+    for stage in ("baseline", "masked"):
+        assert_one_line(python("-m", f"stages.{stage}", folder=tmp_path), "python -m stages.prepare")
+    assert_one_line(python("-m", "stages.pareto", folder=tmp_path), "python -m stages.prune_global --seed 0")
+    (tmp_path / "params.yaml").write_text(defaults.replace("epochs: 20", "epocs: 20"))
+    assert_one_line(python("-m", "stages.baseline", folder=tmp_path), "did you mean 'epochs'?")
+
+
+def test_usage_errors_are_status_2():
+    assert python("-m", "stages.baseline", "--sede", "1").returncode == 2
+    assert python("-m", "stages.baseline", "--seed", "-1").returncode == 2
