@@ -1,41 +1,133 @@
-"""Training that cannot bring pruned weights back."""
+"""Training that cannot bring pruned weights back.
 
-from collections.abc import Sequence
+    hold_masks(model, magnitude_masks(model, 0.9))
+    model.compile(...)
+    model.fit(...)  # any arguments and callbacks; the zeros stay exactly zero
+    model.save("sparse.keras")
+
+After loading, in the same process or another, `hold_masks(model, implied_masks(model))` goes on.
+"""
+
+import inspect
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from prunefront.errors import InputError
-from prunefront.masks import apply_masks, check_masks
+from prunefront.masks import (
+    Masks,
+    Weights,
+    apply_masks,
+    check_masks,
+    count_false,
+    count_zeros,
+    global_masks,
+    nonzero_masks,
+)
+from prunefront.network import owners, prunable
 from prunefront.runtime import keras, tf
 
 
-def hold_masks(model: "keras.Model", masks: Sequence[np.ndarray]) -> "keras.Model":
-    """Prunes a model and overrides its `train_step` so that what is pruned stays exactly zero.
-
-    Each step multiplies the gradient by the mask before the optimizer sees it (method 4 of the founding report), then
-    sets the masked weights, and the optimizer's moving averages of them, to zero again: momentum, weight decay and
-    optimizers that mix the entries of a matrix move weights whose gradient is zero. Compile and `fit` as usual, before
-    or after; files saved from the model are those of the plain model.
+def magnitude_masks(
+    model: "keras.Model",
+    sparsity: float,
+    make_masks: Callable[[Weights, float, Sequence[bool]], Masks] = global_masks,
+    biases: bool = True,
+) -> Masks:
+    """Masks that prune a model's smallest magnitudes, to be given to `hold_masks`.
 
     Args:
-        model: a built Keras model; changed in place.
+        model: built; it is not changed.
+        sparsity: target share of zeros among the prunable weights, in [0, 1).
+        make_masks: the threshold rule, `global_masks` or `layerwise_masks`.
+        biases: whether biases are pruned.
+
+    Returns:
+        For each array of `model.get_weights()` a boolean array, True = kept.
+
+    Raises:
+        InputError: the model is already sparser than the target, or see `global_masks`.
+    """
+    _check_built(model)
+    weights, chosen = model.get_weights(), prunable(model, biases)
+    masks = make_masks(weights, sparsity, chosen)
+    # The biases of a new model are zero: only kernels can tell that a model has been pruned.
+    zeros = count_zeros([w for w, c in zip(weights, chosen, strict=True) if c and w.ndim > 1])
+    if zeros > count_false(masks):
+        size = sum(w.size for w, c in zip(weights, chosen, strict=True) if c)
+        raise InputError(
+            f"Expected a sparsity of at least {zeros / size:.6f}, which the model has already: pruning cannot bring "
+            f"weights back. Received: sparsity={sparsity}"
+        )
+    return masks
+
+
+def implied_masks(model: "keras.Model", biases: bool = True) -> Masks:
+    """The masks of a pruned model, read off its weights: False where a prunable weight is exactly zero.
+
+    Args:
+        model: built; it is not changed.
+        biases: False keeps all biases, also those that are zero.
+    """
+    _check_built(model)
+    return nonzero_masks(model.get_weights(), prunable(model, biases))
+
+
+def hold_masks(model: "keras.Model", masks: Sequence[np.ndarray], *, allow_empty_layers: bool = False) -> "keras.Model":
+    """Prunes a model and overrides its `train_step` so that what is pruned stays exactly zero.
+
+    Each step multiplies the gradient by the mask before the optimizer sees it (method 4 of the founding report). After
+    the update the masked weights, and the optimizer's moving averages of them, are set to zero again: momentum from
+    before, weight decay and optimizers that mix the entries of a matrix move weights whose gradient is zero. When `fit`
+    ends, the zeros are checked. A step that makes the loss or a weight NaN or infinite is undone, and stops training
+    with an InputError. Compile and `fit` as usual, before or after; what is saved is the plain model.
+
+    Args:
+        model: a built Keras model of any kind; changed in place. A held model can be held again by masks that prune
+            more.
         masks: for each array of `model.get_weights()` a boolean array of its shape, True = kept.
+        allow_empty_layers: whether masks may remove the whole kernel of a layer, which cuts the network there; if they
+            do, there is a warning.
 
     Returns:
         The same model.
 
     Raises:
-        InputError: the model is not built, or the masks do not fit its weights.
+        InputError: the model is not built, its weights are not finite, the masks do not fit them, they empty a layer,
+            or they bring back what the model's present masks removed.
     """
-    if not model.built:
-        raise InputError("Expected a built model; call it on data or model.build(...) first. Received: an unbuilt one")
+    _check_built(model)
     checked = check_masks(masks, [tuple(v.shape) for v in model.weights])
-    model.set_weights(apply_masks(model.get_weights(), checked))
-    holder = _Holder(model, checked)
-    model.train_step = holder.train_step
-    model.fit = holder.fit
+    names = [v.path for v in model.weights]
+    weights = model.get_weights()
+    for name, weight in zip(names, weights, strict=True):
+        if not np.all(np.isfinite(weight)):
+            raise InputError(f"Expected finite weights. Received: NaN or infinity in {name}")
+    emptied = _emptied_layer(model, checked)
+    if emptied and not allow_empty_layers:
+        raise InputError(
+            f"Expected masks that leave something of each kernel; allow_empty_layers=True cuts the network there. "
+            f"Received: a mask that removes all of {emptied}"
+        )
+    if emptied:
+        warnings.warn(f"the masks remove all of {emptied}: its output no longer depends on its input", stacklevel=2)
+    for name, new, old in zip(names, checked, held_masks(model) or checked, strict=True):
+        if np.any(new & ~old):
+            raise InputError(
+                f"Expected masks that prune more than the present ones; load an earlier model to prune less. Received: "
+                f"masks that bring back {int(np.count_nonzero(new & ~old))} weights of {name}"
+            )
+    model.set_weights(apply_masks(weights, checked))
+    _Holder(model, checked).take_over()
     return model
+
+
+def held_masks(model: "keras.Model") -> Masks | None:
+    """The masks that a model is held by, None if it is not."""
+    holder = _holder_of(model)
+    return None if holder is None else list(holder.masks)
 
 
 def assert_held(weights: Sequence[np.ndarray], masks: Sequence[np.ndarray], names: Sequence[str]) -> None:
@@ -47,45 +139,180 @@ def assert_held(weights: Sequence[np.ndarray], masks: Sequence[np.ndarray], name
 
 
 class _Holder:
-    """The masks of one model. A plain object, so that Keras neither tracks nor saves what it holds."""
+    """The masks of one model, and the methods that stand in for the model's own.
 
-    def __init__(self, model: "keras.Model", masks: Sequence[np.ndarray]):
-        self.model = model
-        self.masks = list(masks)
-        self.plain_train_step = model.train_step
-        self.plain_fit = model.fit
-        self.optimizer: Any = None
-        pairs = zip(model.weights, masks, strict=True)
-        self.factors = {v.path: (v, tf.Variable(m, dtype=v.dtype, trainable=False)) for v, m in pairs if not m.all()}
+    A plain object, so that Keras neither tracks nor saves what it holds. The model's class stays as it is: that is what
+    makes files saved from the model plain ones.
+    """
+
+    def __init__(self, model: "keras.Model", masks: Masks):
+        self.model, self.masks = model, masks
+        previous = _holder_of(model)
+        self.plain: tuple[Any, Any, Any] = (
+            previous.plain if previous else (model.train_step, model.train_on_batch, model.fit)
+        )
+        with model.distribute_strategy.scope():
+            self.good = [tf.Variable(v.value, trainable=False) for v in model.weights]
+            self.factors = [
+                None if mask.all() else tf.Variable(mask, dtype=v.dtype, trainable=False)
+                for v, mask in zip(model.weights, masks, strict=True)
+            ]
+            self.bad = tf.Variable([-1, 0], dtype="int64", trainable=False)  # first bad tensor, and its step
+
+    def take_over(self) -> None:
+        """Puts the overriding methods in place; steps that were compiled before are compiled anew."""
+        self.model.train_step = self.train_step
+        self.model.train_on_batch = self.train_on_batch
+        self.model.fit = self.fit
+        self.model.train_function = None
 
     def train_step(self, data: Any) -> Any:
-        """The model's own training step with masked gradients, then the projection onto the masks."""
-        if self.model.optimizer is not self.optimizer:
-            self._mask_gradients_of(self.model.optimizer)
-        logs = self.plain_train_step(data)
-        for variable, factor in self.factors.values():
-            variable.assign(variable * factor)
+        """The model's own training step with masked gradients, then what is pruned is zero again."""
+        self._mask_gradients_of(self.model.optimizer)
+        plain_train_step, _, _ = self.plain
+        logs = plain_train_step(data)
+        loss = logs.get("loss", 0.0) if isinstance(logs, dict) else 0.0
+        bad = tf.cast(~tf.math.is_finite(tf.cast(loss, tf.float32)), tf.int32)
+        tf.distribute.get_replica_context().merge_call(self._settle, args=(bad,))
+        return logs
+
+    def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
+        """The model's own, followed by the check for NaN and infinity."""
+        _, plain_train_on_batch, _ = self.plain
+        logs = plain_train_on_batch(*args, **kwargs)
+        self.check_finite()
         return logs
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
-        """The model's own `fit`; afterwards the zeros are restored (Keras may end with an average) and checked."""
-        history = self.plain_fit(*args, **kwargs)
-        self.model.set_weights(apply_masks(self.model.get_weights(), self.masks))
-        assert_held(self.model.get_weights(), self.masks, [v.path for v in self.model.weights])
-        return history
+        """The model's own, with `_Watch` as the last callback."""
+        _, _, plain_fit = self.plain
+        call = inspect.signature(plain_fit).bind(*args, **kwargs)
+        given = call.arguments.get("callbacks")
+        if isinstance(given, keras.callbacks.CallbackList):
+            given.append(_Watch(self))
+        else:
+            call.arguments["callbacks"] = [*keras.tree.flatten(given if given is not None else []), _Watch(self)]
+        return plain_fit(*call.args, **call.kwargs)
+
+    def project(self) -> None:
+        """Sets the pruned weights to zero, outside of a step."""
+        for variable, mask in zip(self.model.weights, self.masks, strict=True):
+            if not mask.all():
+                variable.assign(np.where(mask, variable.numpy(), 0))
+        for good, variable in zip(self.good, self.model.weights, strict=True):
+            good.assign(variable.value)
+
+    def check_finite(self) -> None:
+        """Raises InputError if a step had to be undone."""
+        index, step = (int(value) for value in self.bad.numpy())
+        if index >= 0:
+            self.bad.assign([-1, 0])
+            tensor = ["the loss", *(v.path for v in self.model.weights)][index]
+            raise InputError(
+                f"training stopped at step {step}; expected finite numbers, lower the learning rate or check the data. "
+                f"Received: NaN or infinity in {tensor}. The weights are those from before that step"
+            )
+
+    def _settle(self, strategy: Any, loss_is_bad: Any) -> None:
+        """After a step, on all replicas together: masked weights become zero, or a bad step is undone."""
+        variables = [v.value for v in self.model.weights]
+        bad_loss = strategy.reduce("SUM", loss_is_bad, axis=None) > 0
+        finite = [~bad_loss, *(_all_finite(variable) for variable in variables)]
+        undone = self.bad[0] >= 0  # once a step is bad, the rest of a multi-step execution is void
+        good = tf.reduce_all(finite) & ~undone
+        step = tf.cast(self.model.optimizer.iterations, tf.int64)
+        first = tf.stack([tf.argmax(~tf.stack(finite)), step])
+        self.bad.assign(tf.where(good | undone, self.bad, first))
+        for variable, last, factor in zip(variables, self.good, self.factors, strict=True):
+            args = (last, good) if factor is None else (last, good, factor)
+            strategy.extended.update(variable, _settle_one, args=args, group=False)
+        factor_of = {id(v): f for v, f in zip(self.model.weights, self.factors, strict=True) if f is not None}
+        for variable, average in _moving_averages(self.model.optimizer):
+            if average is not None and id(variable) in factor_of:
+                strategy.extended.update(average.value, _scale, args=(factor_of[id(variable)],), group=False)
 
     def _mask_gradients_of(self, optimizer: Any) -> None:
-        plain_apply = optimizer.apply
+        """Makes the optimizer multiply each gradient by its mask before anything else."""
+        plain_apply = getattr(optimizer.apply, "plain", optimizer.apply)
+        factor_of = {id(v): f for v, f in zip(self.model.weights, self.factors, strict=True)}
 
-        def masked_apply(grads: Any, trainable_variables: Any = None) -> Any:
-            variables = optimizer._trainable_variables if trainable_variables is None else list(trainable_variables)
-            masked = [self._masked(g, v) for g, v in zip(grads, variables, strict=True)]
-            return plain_apply(masked, trainable_variables)
+        def apply(grads: Any, trainable_variables: Any = None) -> Any:
+            variables = list(optimizer._trainable_variables if trainable_variables is None else trainable_variables)
+            masked = [_masked(g, factor_of.get(id(v))) for g, v in zip(grads, variables, strict=True)]
+            return plain_apply(masked, trainable_variables if trainable_variables is None else variables)
 
-        optimizer.apply = masked_apply
-        self.optimizer = optimizer
+        apply.plain = plain_apply  # type: ignore[attr-defined]
+        optimizer.apply = apply
 
-    def _masked(self, gradient: Any, variable: Any) -> Any:
-        if gradient is None or variable.path not in self.factors:
-            return gradient
-        return gradient * self.factors[variable.path][1]
+
+class _Watch(keras.callbacks.Callback):
+    """Comes after the user's callbacks, which may load weights: a backup at the start, the best epoch at the end."""
+
+    def __init__(self, holder: _Holder):
+        super().__init__()
+        self.holder = holder
+
+    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        self.holder.project()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        self.holder.check_finite()
+
+    def on_train_end(self, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        self.holder.project()
+        model = self.holder.model
+        assert_held(model.get_weights(), self.holder.masks, [v.path for v in model.weights])
+
+
+def _settle_one(variable: Any, last: Any, good: Any, factor: Any = None) -> None:
+    settled = tf.where(good, variable if factor is None else variable * factor, last)
+    variable.assign(settled)
+    last.assign(settled)
+
+
+def _scale(variable: Any, factor: Any) -> None:
+    variable.assign(variable * factor)
+
+
+def _masked(gradient: Any, factor: Any) -> Any:
+    if gradient is None or factor is None:
+        return gradient
+    if isinstance(gradient, tf.IndexedSlices):  # of an embedding: stays sparse, as optimizers expect it
+        rows = tf.gather(factor, gradient.indices)
+        return tf.IndexedSlices(gradient.values * tf.cast(rows, gradient.dtype), gradient.indices, gradient.dense_shape)
+    return gradient * tf.cast(factor, gradient.dtype)
+
+
+def _all_finite(variable: Any) -> Any:
+    return tf.reduce_all(tf.math.is_finite(variable)) if variable.dtype.is_floating else tf.constant(True)
+
+
+def _moving_averages(optimizer: Any) -> Iterator[tuple[Any, Any]]:
+    """Each trainable variable with its moving average, of an optimizer and those that it wraps."""
+    if getattr(optimizer, "use_ema", False):
+        yield from zip(optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True)
+    for inner in (getattr(optimizer, "inner_optimizer", None), *getattr(optimizer, "_inner_optimizers", ())):
+        if inner is not None:
+            yield from _moving_averages(inner)
+
+
+def _holder_of(model: "keras.Model") -> _Holder | None:
+    holder = getattr(model.train_step, "__self__", None)
+    return holder if isinstance(holder, _Holder) else None
+
+
+def _check_built(model: "keras.Model") -> None:
+    if not model.built or not model.weights:
+        raise InputError("Expected a built model; call it on data or model.build(...) first. Received: an unbuilt one")
+
+
+def _emptied_layer(model: "keras.Model", masks: Masks) -> str | None:
+    """The first kernel or bias of a layer of which the masks remove every array of two or more dimensions."""
+    names: dict[int, list[str]] = {}
+    alive: set[int] = set()
+    for variable, mask, owner in zip(model.weights, masks, owners(model), strict=True):
+        if mask.ndim > 1 and mask.size:
+            names.setdefault(owner, []).append(variable.path)
+            if mask.any():
+                alive.add(owner)
+    return next((paths[0] for owner, paths in names.items() if owner not in alive), None)
