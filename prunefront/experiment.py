@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from prunefront.certificate import certify
 from prunefront.data import Split, read_class_names, read_split
 from prunefront.errors import InputError
 from prunefront.files import digest, replacing, replacing_folder, write_json
@@ -146,6 +147,7 @@ def _record_point(
     path = folder / f"{level_name(level)}.weights.h5"
     model.set_weights(weights)
     save_weights(path, model)
+    certify(path)
     model.set_weights(load_weights(path))
     accuracy, loss = evaluate(model, experiment.validation)
     if not np.isfinite(loss):

@@ -131,11 +131,11 @@ def held_masks(model: "keras.Model") -> Masks | None:
 
 
 def assert_held(weights: Sequence[np.ndarray], masks: Sequence[np.ndarray], names: Sequence[str]) -> None:
-    """Raises RuntimeError if a masked weight is not exactly zero, naming the first array concerned."""
+    """Raises AssertionError if a masked weight is not exactly zero, naming the first array concerned."""
     for weight, mask, name in zip(weights, masks, names, strict=True):
         revived = int(np.count_nonzero(weight[~mask]))
         if revived:
-            raise RuntimeError(f"{revived} pruned weights of {name} are not zero: the mask did not hold")
+            raise AssertionError(f"{revived} pruned weights of {name} are not zero: the mask did not hold")
 
 
 class _Holder:

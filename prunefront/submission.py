@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from prunefront.certificate import certify
 from prunefront.data import read_split
 from prunefront.errors import InputError
 from prunefront.experiment import Experiment
@@ -57,6 +58,7 @@ def submit(experiment: Experiment, points: pd.DataFrame, chosen: pd.Series, abov
 
     with replacing(SUBMITTED) as partial:
         shutil.copyfile(source, partial)
+    certify(SUBMITTED)
     with replacing(FRONTIER) as partial:
         points.to_csv(partial, index=False, lineterminator="\n")
     draw_frontier(points, experiment.params.pareto.gate, chosen, PICTURE)

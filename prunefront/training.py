@@ -59,7 +59,7 @@ class Trainer:
         if frozen:
             freeze_layers(model, frozen)
         if masks is not None:
-            hold_masks(model, masks)
+            hold_masks(model, masks, allow_empty_layers=True)  # a high level may leave a layer nothing
         if recipe.epochs == 0 or not model.trainable_weights:
             return model.get_weights()
         compile_classifier(model, keras.optimizers.Adam(recipe.learning_rate))

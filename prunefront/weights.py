@@ -1,18 +1,20 @@
 """Weight files: read without running or unpickling anything, written whole or not at all."""
 
+import io
+import math
 import re
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import h5py
 import numpy as np
 
 from prunefront.errors import InputError
 from prunefront.files import replacing
-from prunefront.masks import Weights
+from prunefront.masks import Masks, Weights
 
 if TYPE_CHECKING:
     import keras
@@ -25,10 +27,10 @@ def load_weights(path: str | Path) -> Weights:
     """Reads the arrays of a weight file, in model order (that of `keras.Model.get_weights()`).
 
     Args:
-        path: a Keras 3 `.weights.h5` file, a `.h5` file of Keras 2 (weights, or a whole model, of which only the
-            weights are read), or an `.npz` file with the arrays in order. Keras 3 does not note the model order: where
-            the file is not prunefront's own, arrays inside a composite layer, such as MultiHeadAttention, come in the
-            order of the file.
+        path: a Keras 3 `.weights.h5` or `.keras` file, a `.h5` file of Keras 2, or an `.npz` file with the arrays in
+            order. Of a file that holds a whole model only the weights are read. Keras 3 does not note the model order:
+            where the file is not prunefront's own, arrays inside a composite layer, such as MultiHeadAttention, come in
+            the order of the file.
 
     Returns:
         The arrays, with the dtypes of the file. Optimizer state and random seeds in the file are left out.
@@ -36,17 +38,22 @@ def load_weights(path: str | Path) -> Weights:
     Raises:
         InputError: the file is missing, truncated, of another kind, holds no weights, or would need unpickling.
     """
+    return list(load_named_weights(path).values())
+
+
+def load_named_weights(path: str | Path) -> dict[str, np.ndarray]:
+    """As `load_weights`, with the name that each array has in the file."""
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"Expected a weight file (.weights.h5, .h5 or .npz). Received: {path}, which does not exist")
-    if path.suffix not in (".npz", ".h5", ".hdf5"):
-        raise InputError(f"Expected a weight file ending in .weights.h5, .h5 or .npz. Received: {path}")
-    arrays = list(read_npz(path).values()) if path.suffix == ".npz" else _read_h5(path)
+        raise InputError(f"Expected a weight file (.weights.h5, .h5, .keras, .npz). Received: {path}, which is no file")
+    if path.suffix not in READERS:
+        raise InputError(f"Expected a weight file ending in .weights.h5, .h5, .keras or .npz. Received: {path}")
+    arrays = READERS[path.suffix](path)
     if not arrays:
         raise InputError(f"Expected a file with weights. Received: {path}, which holds none")
-    for position, array in enumerate(arrays):
+    for name, array in arrays.items():
         if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":
-            raise InputError(f"{path}: expected numbers. Received: array {position} of dtype {array.dtype}")
+            raise InputError(f"{path}: expected numbers. Received: {name} of dtype {array.dtype}")
     return arrays
 
 
@@ -100,6 +107,25 @@ def save_weights(path: Path, model: "keras.Model") -> None:
             raise InputError(f"Expected {path} to hold the model's weights. Received: something else when read back")
 
 
+def save_masks(path: Path, masks: Sequence[np.ndarray]) -> None:
+    """Writes masks to an `.npz` file, a bit for each weight, to lie beside the weights they belong to."""
+    packed = {f"bits_{i}": np.packbits(np.asarray(mask)) for i, mask in enumerate(masks)}
+    shapes = {f"shape_{i}": np.array(np.shape(mask), np.int64) for i, mask in enumerate(masks)}
+    with replacing(path) as partial, partial.open("wb") as file:
+        np.savez_compressed(file, count=np.array(len(masks)), **packed, **shapes)
+
+
+def load_masks(path: Path) -> Masks:
+    """Reads what `save_masks` wrote: boolean arrays, True = kept. Raises InputError for any other file."""
+    arrays = read_npz(Path(path))
+    try:
+        shapes = [tuple(arrays[f"shape_{i}"]) for i in range(int(arrays["count"]))]
+        bits = [np.unpackbits(arrays[f"bits_{i}"], count=math.prod(shape)) for i, shape in enumerate(shapes)]
+        return [b.astype(bool).reshape(shape) for b, shape in zip(bits, shapes, strict=True)]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: expected masks written by save_masks. Received: another file ({error})") from None
+
+
 def check_shapes(weights: Sequence[np.ndarray], model: "keras.Model", origin: str) -> None:
     """Raises InputError unless the arrays fit the model, naming the first that does not and their origin."""
     names = [variable.path for variable in model.weights]
@@ -113,26 +139,50 @@ def check_shapes(weights: Sequence[np.ndarray], model: "keras.Model", origin: st
             raise InputError(f"{origin}: expected finite weights. Received: NaN or infinity in {name}")
 
 
-def _read_h5(path: Path) -> Weights:
+def _read_h5(path: Path, file: IO[bytes] | None = None) -> dict[str, np.ndarray]:
     try:
-        with h5py.File(path, "r") as file:
-            root = file.get("model_weights", file)  # a whole model keeps its weights one group down
+        with h5py.File(file or path, "r") as opened:
+            root = opened.get("model_weights", opened)  # a whole model keeps its weights one group down
             if ORDER in root.attrs:
-                return [_array(root[name]) for name in root.attrs[ORDER]]
-            return _legacy_arrays(root) if "layer_names" in root.attrs else _keras3_arrays(root)
+                names = list(root.attrs[ORDER])
+            else:
+                names = _legacy_names(root) if "layer_names" in root.attrs else _keras3_names(root)
+            return {str(name): _array(root[name]) for name in names}
     except (OSError, RuntimeError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise InputError(
             f"{path}: expected a whole HDF5 weight file. Received: a damaged or different file ({error})"
         ) from None
 
 
-def _legacy_arrays(root: "h5py.Group") -> Weights:
+def _read_keras(path: Path) -> dict[str, np.ndarray]:
+    """The weights inside a `.keras` archive; its description of the model, which may hold code, is not touched."""
+    try:
+        with zipfile.ZipFile(path) as archive, archive.open("model.weights.h5") as packed:
+            unpacked = io.BytesIO(packed.read())
+    except (OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(f"{path}: expected a whole .keras file. Received: {error}") from None
+    return _read_h5(path, unpacked)
+
+
+READERS: dict[str, Callable[[Path], dict[str, np.ndarray]]] = {
+    ".npz": read_npz,
+    ".h5": _read_h5,
+    ".hdf5": _read_h5,
+    ".keras": _read_keras,
+}
+
+
+def _legacy_names(root: "h5py.Group") -> list[str]:
     """Keras 2: the attributes `layer_names` and `weight_names` list everything in model order."""
-    names = [(layer, weight) for layer in root.attrs["layer_names"] for weight in root[layer].attrs["weight_names"]]
-    return [_array(root[layer][weight]) for layer, weight in names]
+    layers = [_text(layer) for layer in root.attrs["layer_names"]]
+    return [f"{layer}/{_text(weight)}" for layer in layers for weight in root[layer].attrs["weight_names"]]
 
 
-def _keras3_arrays(root: "h5py.Group") -> Weights:
+def _text(name: str | bytes) -> str:
+    return name.decode() if isinstance(name, bytes) else name
+
+
+def _keras3_names(root: "h5py.Group") -> list[str]:
     """Keras 3: one group `.../vars` per layer, its arrays numbered from 0.
 
     Keras makes the groups in model order, but HDF5 lists them by name, `dense_10` before `dense_2`. Two things give the
@@ -154,7 +204,7 @@ def _keras3_arrays(root: "h5py.Group") -> Weights:
         siblings = tuple(text for text, _ in _natural(group))
         place[group] = latest[siblings] = max(address(group), latest.get(siblings, 0))
     ordered = sorted(place, key=lambda group: (place[group], _natural(group)))
-    return [_array(root[name]) for group in ordered for name in sorted(vars_of[group], key=_natural)]
+    return [name for group in ordered for name in sorted(vars_of[group], key=_natural)]
 
 
 def _dataset_names(root: "h5py.Group") -> list[str]:

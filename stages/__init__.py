@@ -1,6 +1,7 @@
 """The commands: one per DVC stage. They read, call the core and write."""
 
 import functools
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,10 @@ SeedOption = Annotated[
 PARAMS = Path("params.yaml")
 
 
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    typer.echo(f"warning: {message}", err=True)
+
+
 def run(command: Callable[..., None]) -> None:
     """Runs a stage function as a Typer command; bad input ends in one line and exit status 1."""
 
@@ -21,6 +26,7 @@ def run(command: Callable[..., None]) -> None:
     def guarded(*args: object, **kwargs: object) -> None:
         from prunefront.errors import InputError
 
+        warnings.showwarning = _show_warning
         try:
             command(*args, **kwargs)
         except InputError as error:

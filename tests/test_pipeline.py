@@ -16,6 +16,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from prunefront import load_weights, score, sparsity
+from prunefront.certificate import verify
 from prunefront.data import read_split
 from prunefront.network import build_network
 from prunefront.training import compile_classifier, evaluate
@@ -100,6 +101,7 @@ def test_the_frontier_has_a_row_per_method_seed_and_level(project):
         path = project / "models" / row.method / str(row.seed) / name
         weights = load_weights(path)
         assert sparsity(weights) == row.sparsity == 1 - row.nonzero / row.parameters
+        assert verify(path)["zeros"] == row.parameters - row.nonzero
         assert row.weights_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
         assert row.score == score(row.val_accuracy, row.sparsity, 0.6)
     assert rows["val_accuracy"].max() > 0.8
@@ -118,6 +120,8 @@ def test_the_submitted_weights_are_what_is_reported(project):
         split = read_split(name, project / "data" / "prepared")
         assert evaluate(model, split)[0] == pytest.approx(submitted[accuracy], abs=1e-9)
     assert sparsity(model.get_weights()) == submitted["sparsity"]
+    verified = run("python", "-m", "stages.verify", "models/submitted.weights.h5", folder=project)
+    assert f"zeros of {model.count_params():,} values hold" in verified.stdout
     loaded = load_weights(project / "models" / "submitted.weights.h5")
     for mine, theirs in zip(model.get_weights(), loaded, strict=True):
         np.testing.assert_array_equal(mine, theirs)

@@ -8,7 +8,7 @@ import pytest
 from prunefront import InputError, load_weights
 from prunefront.network import build_network
 from prunefront.runtime import keras
-from prunefront.weights import check_shapes, save_weights
+from prunefront.weights import check_shapes, load_masks, save_masks, save_weights
 
 layers = keras.layers
 
@@ -64,6 +64,16 @@ def test_own_files_load_in_model_order_and_into_keras(make, tmp_path):
     assert_same(other.get_weights(), model.get_weights())
 
 
+def test_a_whole_keras_3_model_gives_its_weights(tmp_path):
+    model = deep()
+    model.save(tmp_path / "model.keras")
+    assert_same(load_weights(tmp_path / "model.keras"), model.get_weights())
+    whole = (tmp_path / "model.keras").read_bytes()
+    (tmp_path / "cut.keras").write_bytes(whole[:3000])
+    with pytest.raises(InputError, match=r"whole \.keras file"):
+        load_weights(tmp_path / "cut.keras")
+
+
 def test_a_whole_keras_2_model_gives_its_weights(tmp_path, dense_file):
     with h5py.File(dense_file) as source, h5py.File(tmp_path / "model.h5", "w") as file:
         group = file.create_group("model_weights")
@@ -99,6 +109,17 @@ def test_a_failing_write_leaves_the_earlier_file(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["a.weights.h5"]
 
 
+def test_masks_are_kept_bit_by_bit(tmp_path):
+    masks = [np.array([[True, False, True]] * 3), np.array([], bool), np.array(False), np.ones(17, bool)]
+    save_masks(tmp_path / "masks.npz", masks)
+    for mask, loaded in zip(masks, load_masks(tmp_path / "masks.npz"), strict=True):
+        assert loaded.dtype == bool
+        np.testing.assert_array_equal(mask, loaded)
+    np.savez(tmp_path / "other.npz", np.ones(3))
+    with pytest.raises(InputError, match="expected masks written by save_masks"):
+        load_masks(tmp_path / "other.npz")
+
+
 def bad_files(folder):
     rng = np.random.default_rng(0)
     np.savez(folder / "whole.npz", rng.normal(size=1000))
@@ -122,8 +143,8 @@ def bad_files(folder):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("absent.h5", "does not exist"),
-        ("folder.h5", "does not exist"),
+        ("absent.h5", "is no file"),
+        ("folder.h5", "is no file"),
         ("cut.npz", "whole .npz"),
         ("cut.h5", "whole HDF5"),
         ("text.weights.h5", "whole HDF5"),

@@ -1,0 +1,88 @@
+import json
+
+import numpy as np
+import pytest
+
+from prunefront import InputError, global_masks
+from prunefront.certificate import certificate_path, certify, verify
+from prunefront.masks import apply_masks
+from prunefront.weights import save_weights
+from tests.test_stages import assert_one_line, python
+from tests.test_weights import deep
+
+FOUR = [np.array([0.0, 2.0]), np.array([[0.0], [-1.0]])]
+
+
+def saved(folder, arrays=FOUR, name="a.npz"):
+    path = folder / name
+    np.savez(path, *arrays)
+    return path
+
+
+def test_a_certificate_of_four_numbers(tmp_path):
+    path = saved(tmp_path)
+    content = json.loads(certify(path).read_text())
+    assert (content["zeros"], content["values"], content["file"]) == (2, 4, "a.npz")
+    assert {name: tensor["zeros"] for name, tensor in content["tensors"].items()} == {"arr_0": 1, "arr_1": 1}
+    assert content["tensors"]["arr_1"]["shape"] == [2, 1]
+    assert len(content["sha256"]) == len(content["mask_sha256"]) == 64
+    assert verify(path) == content
+
+
+@pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
+def test_keras_files_are_certified(suffix, tmp_path):
+    model = deep()
+    masks = global_masks(model.get_weights(), 0.5)
+    model.set_weights(apply_masks(model.get_weights(), masks))
+    path = tmp_path / f"model{suffix}"
+    save_weights(path, model) if suffix == ".weights.h5" else model.save(path)
+    certify(path, masks)
+    assert verify(path)["zeros"] == sum(int((~m).sum()) for m in masks)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ([np.array([3.0, 2.0]), FOUR[1]], r"Received: 1 of 1 zeros came back in arr_0$"),
+        ([np.array([3.0, 2.0]), np.ones((2, 1))], r"1 of 1 zeros came back in arr_0 \(and 1 more arrays\)"),
+        ([np.array([2.0, 0.0]), FOUR[1]], r"the zeros of arr_0 are in other places"),
+        ([np.array([0.0, 0.0]), FOUR[1]], r"the zeros of arr_0 are in other places \(2 now, 1 then\)"),
+        ([FOUR[0]], r"arr_1 of shape None, which was \[2, 1\]"),
+        ([FOUR[0], FOUR[1].ravel()], r"arr_1 of shape \[2\], which was \[2, 1\]"),
+        ([FOUR[0], np.array([[0.0], [-2.0]])], r"all zeros in the same places but different weights"),
+    ],
+)
+def test_a_file_that_changed_is_told(arrays, message, tmp_path):
+    certify(saved(tmp_path))
+    with pytest.raises(InputError, match=message):
+        verify(saved(tmp_path, arrays))
+
+
+def test_masks_that_the_file_does_not_hold_are_not_certified(tmp_path):
+    path = saved(tmp_path)
+    certify(path, [np.array([False, True]), np.array([[True], [True]])])
+    with pytest.raises(InputError, match=r"Received: 1 others in arr_1"):
+        certify(path, [np.array([False, True]), np.array([[True], [False]])])
+    with pytest.raises(InputError, match="expected 2 masks"):
+        certify(path, [])
+
+
+@pytest.mark.parametrize("text", [None, "", "[]", "{}", '{"tensors": 3}'])
+def test_a_missing_or_damaged_certificate_is_refused(text, tmp_path):
+    path = saved(tmp_path)
+    if text is not None:
+        certificate_path(path).write_text(text)
+    with pytest.raises(InputError, match=r"[Ee]xpected a certificate"):
+        verify(path)
+
+
+def test_the_command(tmp_path):
+    path = saved(tmp_path)
+    certify(path)
+    good = python("-m", "stages.verify", str(path))
+    assert good.returncode == 0
+    assert "all 2 zeros of 4 values hold, in 2 arrays" in good.stdout
+    saved(tmp_path, [np.array([3.0, 2.0]), FOUR[1]])
+    assert_one_line(python("-m", "stages.verify", str(path)), "1 of 1 zeros came back in arr_0")
+    assert_one_line(python("-m", "stages.verify", str(tmp_path / "no.npz")), "is no file")
+    assert python("-m", "stages.verify").returncode == 2
