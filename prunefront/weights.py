@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
@@ -109,8 +109,8 @@ def save_weights(path: Path, model: "keras.Model") -> None:
 
 def save_masks(path: Path, masks: Sequence[np.ndarray]) -> None:
     """Writes masks to an `.npz` file, a bit for each weight, to lie beside the weights they belong to."""
-    packed = {f"bits_{i}": np.packbits(np.asarray(mask)) for i, mask in enumerate(masks)}
-    shapes = {f"shape_{i}": np.array(np.shape(mask), np.int64) for i, mask in enumerate(masks)}
+    packed: dict[str, Any] = {f"bits_{i}": np.packbits(np.asarray(mask)) for i, mask in enumerate(masks)}
+    shapes: dict[str, Any] = {f"shape_{i}": np.array(np.shape(mask), np.int64) for i, mask in enumerate(masks)}
     with replacing(path) as partial, partial.open("wb") as file:
         np.savez_compressed(file, count=np.array(len(masks)), **packed, **shapes)
 
