@@ -11,9 +11,12 @@ import numpy as np
 
 from prunefront.errors import InputError
 from prunefront.files import replacing_folder, write_json
+from prunefront.masks import finite_in_float32
 from prunefront.params import Data
 
 PREPARED = Path("data/prepared")
+SMALLEST = 10
+"""Height and width in pixels below which the built-in network's second pooling has nothing left."""
 SPLITS = ("train", "validation", "test")
 
 
@@ -81,6 +84,20 @@ def read_class_names(folder: Path = PREPARED) -> tuple[str, ...]:
         ) from None
 
 
+def check_images(shape: tuple[int, ...]) -> None:
+    """Raises InputError unless examples of this shape fit the built-in network."""
+    if len(shape) != 3:
+        raise InputError(
+            f"Expected images of shape (height, width, channels) for the built-in network. "
+            f"Received: examples of shape {tuple(shape)}"
+        )
+    if min(shape[:2]) < SMALLEST:
+        raise InputError(
+            f"Expected images of at least {SMALLEST}x{SMALLEST} pixels for the built-in network; set data.image_size "
+            f"to [{SMALLEST}, {SMALLEST}] or more. Received: {shape[0]}x{shape[1]}"
+        )
+
+
 def check(dataset: Dataset) -> Dataset:
     """The dataset, after checks that every example can be used.
 
@@ -91,6 +108,8 @@ def check(dataset: Dataset) -> Dataset:
     classes = len(dataset.class_names)
     if classes < 2:
         raise InputError(f"Expected at least 2 classes. Received: {classes} ({', '.join(dataset.class_names)})")
+    if len(set(dataset.class_names)) != classes:
+        raise InputError(f"Expected different class names. Received: {', '.join(dataset.class_names)}")
     for name in SPLITS:
         split: Split = getattr(dataset, name)
         check_labels(split.y, len(split.x), f"{name} split")
@@ -106,8 +125,16 @@ def check(dataset: Dataset) -> Dataset:
                 f"{name} split: expected examples of shape {dataset.train.x.shape[1:]} as in training. "
                 f"Received: {split.x.shape[1:]}; set data.image_size to resize images"
             )
-        if split.x.dtype.kind not in "fiu" or not np.all(np.isfinite(split.x)):
+        if 0 in split.x.shape:
+            raise InputError(f"{name} split: expected examples with values. Received: examples {split.x.shape[1:]}")
+        if split.x.dtype != dataset.train.x.dtype:
+            raise InputError(
+                f"{name} split: expected the dtype of training, {dataset.train.x.dtype}, since integers are scaled and "
+                f"floats are not. Received: {split.x.dtype}"
+            )
+        if split.x.dtype.kind not in "fiu" or not finite_in_float32(split.x):
             raise InputError(f"{name} split: expected finite numbers. Received: dtype {split.x.dtype}, NaN or infinity")
+    check_images(dataset.train.x.shape[1:])
     absent = sorted(set(range(classes)) - set(dataset.train.y.tolist()))
     if absent:
         raise InputError(
@@ -126,6 +153,8 @@ def check_labels(y: np.ndarray, examples: int, where: str) -> None:
         )
     if len(y) != examples:
         raise InputError(f"{where}: expected a label for each of {examples} examples. Received: {len(y)} labels")
+    if len(y) and y.max() >= 2**31:
+        raise InputError(f"{where}: expected labels below the number of classes. Received: a label {y.max()}")
     if len(y) and y.min() < 0:
         raise InputError(f"{where}: expected labels from 0. Received: a label {y.min()}")
 

@@ -44,9 +44,9 @@ def non_dominated(points: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
     Raises:
         InputError: not pairs, or NaN or infinity among them.
     """
-    pairs = np.asarray(points, dtype=float)
-    if pairs.size == 0:
+    if len(points) == 0:
         return np.zeros(0, bool)
+    pairs = np.asarray(points, dtype=float)
     if pairs.ndim != 2 or pairs.shape[1] != 2:
         raise InputError(f"Expected pairs (accuracy, sparsity). Received: an array of shape {pairs.shape}")
     if not np.all(np.isfinite(pairs)):

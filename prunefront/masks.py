@@ -48,8 +48,13 @@ def keep_largest(scores: np.ndarray, pruned: int) -> np.ndarray:
 
     Returns:
         Boolean array of the shape of `scores`, True = kept.
+
+    Raises:
+        InputError: the count lies outside its range.
     """
     flat = np.ravel(scores)
+    if not 0 <= pruned <= flat.size:
+        raise InputError(f"Expected a number of weights to prune between 0 and {flat.size}. Received: {pruned}")
     if pruned == 0:
         return np.ones(scores.shape, bool)
     threshold = np.partition(flat, pruned - 1)[pruned - 1]
@@ -74,6 +79,7 @@ def global_masks(weights: Sequence[ArrayLike], sparsity: float, prunable: Sequen
     Raises:
         InputError: sparsity outside [0, 1), NaN or infinite weights, or lists of different lengths.
     """
+    weights = list(weights)
     _, chosen = _scores(weights, prunable)
     pool = sum(np.size(w) for w, c in zip(weights, chosen, strict=True) if c)
     return prune_smallest(weights, pruned_count(sparsity, pool), prunable)
@@ -147,6 +153,12 @@ def count_zeros(weights: Sequence[ArrayLike]) -> int:
     return sum(a.size - int(np.count_nonzero(a)) for a in arrays)
 
 
+def finite_in_float32(array: np.ndarray) -> bool:
+    """Whether all values are finite in the precision that networks compute in."""
+    with np.errstate(over="ignore"):
+        return bool(np.all(np.isfinite(array.astype(np.float32))))
+
+
 def count_false(masks: Sequence[np.ndarray]) -> int:
     """Number of weights that the masks remove."""
     return sum(m.size - int(np.count_nonzero(m)) for m in masks)
@@ -181,5 +193,7 @@ def _scores(weights: Sequence[ArrayLike], prunable: Sequence[bool] | None) -> tu
 
 
 def _comparable(array: np.ndarray) -> np.ndarray:
-    """bfloat16 as float32, without loss: NumPy cannot partition the former."""
-    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+    """As a type that NumPy can partition (not bfloat16) and in which every magnitude exists (not int8, for -128)."""
+    if array.dtype.name == "bfloat16":
+        return array.astype(np.float32)
+    return array.astype(np.float64) if array.dtype.kind == "i" else array

@@ -2,12 +2,10 @@
 
 from collections.abc import Collection
 
+from prunefront.data import check_images
 from prunefront.errors import InputError
 from prunefront.masks import count_zeros
 from prunefront.runtime import keras
-
-SMALLEST = 10
-"""Height and width in pixels below which the second pooling has nothing left."""
 
 
 def build_network(input_shape: tuple[int, ...], classes: int) -> "keras.Model":
@@ -23,16 +21,7 @@ def build_network(input_shape: tuple[int, ...], classes: int) -> "keras.Model":
     Raises:
         InputError: the input is too small or has no image shape, or there are fewer than two classes.
     """
-    if len(input_shape) != 3:
-        raise InputError(
-            f"Expected images of shape (height, width, channels) for the built-in network. "
-            f"Received: examples of shape {tuple(input_shape)}"
-        )
-    if min(input_shape[:2]) < SMALLEST:
-        raise InputError(
-            f"Expected images of at least {SMALLEST}x{SMALLEST} pixels for the built-in network; set data.image_size "
-            f"to [{SMALLEST}, {SMALLEST}] or more. Received: {input_shape[0]}x{input_shape[1]}"
-        )
+    check_images(input_shape)
     if classes < 2:
         raise InputError(f"Expected at least 2 classes. Received: classes={classes}")
     layers = keras.layers

@@ -4,7 +4,7 @@ import difflib
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -14,12 +14,25 @@ from prunefront.errors import InputError
 NO_FILE = Path("inputs/none")
 """The path that means "no file of one's own": a DVC dependency cannot be empty."""
 
-Level = Annotated[float, Field(ge=0, lt=1)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Fraction = Annotated[float, Field(gt=0, lt=1)]
-Count = Annotated[int, Field(ge=1)]
-Epochs = Annotated[int, Field(ge=0)]
-Pixels = tuple[Count, Count]
+# strict: YAML's `true` is no number, and 1.0 would name other files than 1
+Level = Annotated[float, Field(ge=0, lt=1, strict=True)]
+Share = Annotated[float, Field(ge=0, le=1, strict=True)]
+Fraction = Annotated[float, Field(gt=0, lt=1, strict=True)]
+Count = Annotated[int, Field(ge=1, strict=True)]
+Epochs = Annotated[int, Field(ge=0, strict=True)]
+Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
+Side = Annotated[int, Field(ge=1, le=4096, strict=True)]
+Pixels = tuple[Side, Side]
+Method = Literal["prune_global", "prune_layerwise", "freeze", "masked"]
+
+
+def _not_empty(path: Path) -> Path:
+    if path == Path():
+        raise ValueError(f"expected a path; {NO_FILE} stands for none")
+    return path
+
+
+OwnPath = Annotated[Path, AfterValidator(_not_empty)]
 
 
 class Section(BaseModel):
@@ -27,7 +40,7 @@ class Section(BaseModel):
 
 
 class Cifar10(Section):
-    classes: tuple[Annotated[int, Field(ge=0, le=9)], ...] | None
+    classes: tuple[Annotated[int, Field(ge=0, le=9, strict=True)], ...] | None
     crop: Pixels | None
 
     @model_validator(mode="after")
@@ -39,13 +52,13 @@ class Cifar10(Section):
 
 class Data(Section):
     source: Literal["digits", "cifar10", "npz", "folder"]
-    path: Path
+    path: OwnPath
     cifar10: Cifar10
     image_size: Pixels | None
     channels: Literal[1, 3]
     validation_fraction: Fraction
     test_fraction: Fraction
-    seed: Annotated[int, Field(ge=0, lt=2**32)]
+    seed: Seed
 
     @model_validator(mode="after")
     def _something_to_train_on(self) -> Self:
@@ -55,13 +68,13 @@ class Data(Section):
 
 
 class Model(Section):
-    weights: Path
+    weights: OwnPath
 
 
 class Training(Section):
     epochs: Epochs
     batch_size: Count
-    learning_rate: Annotated[float, Field(gt=0)]
+    learning_rate: Annotated[float, Field(gt=0, strict=True)]
 
 
 class Levels(Section):
@@ -90,13 +103,19 @@ class Masked(Levels, Training):
 
 class Pareto(Section):
     gate: Share
-    methods: Annotated[tuple[str, ...], Field(min_length=1)]
+    methods: Annotated[tuple[Method, ...], Field(min_length=1)]
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        if len(set(self.methods)) != len(self.methods):
+            raise ValueError("expected each of methods once")
+        return self
 
 
 class Params(Section):
     """All parameters of a run; the comments in `params.yaml` give each one's meaning and unit."""
 
-    seeds: Annotated[tuple[Annotated[int, Field(ge=0, lt=2**32)], ...], Field(min_length=1)]
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
     precision: Literal["float32", "mixed_bfloat16"]
     data: Data
     model: Model
@@ -114,6 +133,11 @@ class Params(Section):
             raise ValueError(
                 f"masked.levels: expected no level below the first of freeze.levels, {self.freeze.levels[0]}, "
                 f"since method 4 starts from method 3's weights (received {self.masked.levels[0]})"
+            )
+        if self.freeze.levels[0] < self.prune.levels[0]:
+            raise ValueError(
+                f"freeze.levels: expected no level below the first of prune.levels, {self.prune.levels[0]}, since "
+                f"method 3 starts from method 1's weights (received {self.freeze.levels[0]})"
             )
         return self
 

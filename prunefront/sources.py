@@ -1,5 +1,6 @@
 """The data sources: scikit-learn's digits, Keras's CIFAR-10, an `.npz` file, a folder of images."""
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,11 @@ def _cifar10(params: Data) -> tuple[dict[str, Split], list[str]]:
 def _npz(params: Data) -> tuple[dict[str, Split], list[str]]:
     arrays = read_npz(_own_path(params, "the .npz file"))
     keys = {"train": ("x_train", "y_train"), "validation": ("x_val", "y_val"), "test": ("x_test", "y_test")}
+    misnamed = [n for n in arrays if n.startswith(("x_", "y_")) and n not in sum(keys.values(), ())]
+    if misnamed:
+        raise InputError(
+            f"{params.path}: expected x_train, y_train, x_val, y_val, x_test, y_test. Received: {misnamed[0]}"
+        )
     splits = {}
     for name, (x_key, y_key) in keys.items():
         if x_key not in arrays and y_key not in arrays and name != "train":
@@ -97,8 +103,13 @@ def _npz(params: Data) -> tuple[dict[str, Split], list[str]]:
                 raise InputError(f"{params.path}: expected an array {key}. Received: {', '.join(sorted(arrays))}")
         splits[name] = _labelled(arrays[x_key], arrays[y_key], f"{params.path}: {y_key}", params)
     if "class_names" in arrays:
-        return splits, [str(name) for name in arrays["class_names"].ravel()]
+        return splits, [n.decode() if isinstance(n, bytes) else str(n) for n in arrays["class_names"].ravel().tolist()]
     classes = 1 + max(int(split.y.max(initial=-1)) for split in splits.values())
+    if classes > len(splits["train"].y):
+        raise InputError(
+            f"{params.path}: expected labels numbered from 0, each with a training example. "
+            f"Received: a label {classes - 1} and {len(splits['train'].y)} training examples"
+        )
     return splits, [str(label) for label in range(classes)]
 
 
@@ -107,9 +118,13 @@ def _labelled(x: np.ndarray, y: np.ndarray, where: str, params: Data) -> Split:
     if x.ndim == 0:
         raise InputError(f"{where}: expected an array of examples beside it. Received: a single value")
     check_labels(labels, len(x), where)
-    if x.dtype == np.uint8 and x.ndim == 3:
+    if x.dtype.kind in "iu" and x.ndim == 3:
         x = x[..., np.newaxis]  # grey images without a channel axis
-    if x.ndim == 4:
+    if x.ndim == 4 and x.dtype.kind in "iu" and x.dtype != np.uint8:
+        if x.size and (x.min() < 0 or x.max() > 255):
+            raise InputError(f"{where}: expected integer images in 0 to 255. Received: {x.min()} to {x.max()}")
+        x = x.astype(np.uint8)
+    if x.ndim == 4 and 0 not in x.shape:
         x = resize(x, params.image_size)
     return Split(x, labels.astype(np.int64))
 
@@ -120,7 +135,13 @@ def _folder(params: Data) -> tuple[dict[str, Split], list[str]]:
         raise InputError(f"data.path: expected a folder with one folder of images per class. Received: {root}")
     if params.image_size is None:
         raise InputError("data.image_size: expected [height, width] for data.source=folder. Received: null")
-    if (root / "train").is_dir():
+    subfolders = {path.name for path in root.iterdir() if path.is_dir() and not path.name.startswith(".")}
+    if "train" in {name.lower() for name in subfolders}:
+        if "train" not in subfolders or not subfolders <= set(FOLDER_SPLITS.values()):
+            raise InputError(
+                f"{root}: expected only train, val and test beside each other. "
+                f"Received: {', '.join(sorted(subfolders))}"
+            )
         folders = {name: root / sub for name, sub in FOLDER_SPLITS.items() if (root / sub).is_dir()}
     else:
         folders = {"train": root}
@@ -144,8 +165,12 @@ def _class_folders(folder: Path) -> list[str]:
             f"{folder}: expected one folder of images for each of 2 or more classes. Received: {len(classes)} folders"
         )
     for path in classes:
-        if not any(file.suffix.lower() in SUFFIXES for file in path.rglob("*")):
+        suffixes = [file.suffix.lower() for file in path.rglob("*") if not file.is_dir()]
+        if not set(suffixes) & set(SUFFIXES):
             raise InputError(f"{path}: expected images ({', '.join(SUFFIXES)}) in each class folder. Received: none")
+        skipped = sum(suffix not in SUFFIXES for suffix in suffixes)
+        if skipped:
+            warnings.warn(f"{path}: {skipped} files that are not {', '.join(SUFFIXES)} are left out", stacklevel=2)
     return [path.name for path in classes]
 
 
@@ -155,7 +180,7 @@ def _read_images(folder: Path, names: list[str], params: Data) -> Split:
     batches = keras.utils.image_dataset_from_directory(
         folder,
         class_names=names,
-        color_mode="grayscale" if params.channels == 1 else "rgb",
+        color_mode="rgb",  # BMP and GIF files cannot be decoded as grey ones
         image_size=params.image_size,
         batch_size=None,
         shuffle=False,
@@ -166,8 +191,10 @@ def _read_images(folder: Path, names: list[str], params: Data) -> Split:
     y = np.empty(count, np.int64)
     try:
         for position, (image, label) in enumerate(batches.as_numpy_iterator()):
-            x[position], y[position] = np.rint(image), label
-    except tf.errors.InvalidArgumentError as error:
+            grey = params.channels == 1
+            x[position] = np.rint(tf.image.rgb_to_grayscale(image) if grey else image)
+            y[position] = label
+    except tf.errors.OpError as error:
         raise InputError(_undecodable(batches.file_paths, tf, error)) from None
     return Split(x, y)
 
@@ -177,7 +204,7 @@ def _undecodable(paths: list[str], tf: Any, error: Exception) -> str:
     for path in paths:
         try:
             tf.io.decode_image(tf.io.read_file(path), expand_animations=False)
-        except tf.errors.InvalidArgumentError:
+        except tf.errors.OpError:
             return f"{path}: expected a BMP, GIF, JPEG or PNG image. Received: a file that does not decode"
     return f"Expected images that decode. Received: {error}"
 

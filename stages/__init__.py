@@ -32,6 +32,11 @@ def run(command: Callable[..., None]) -> None:
         except InputError as error:
             typer.echo(f"error: {error}", err=True)
             raise typer.Exit(1) from None
+        except MemoryError:
+            typer.echo(
+                "error: expected data that fit into memory. Received: more; make data.image_size smaller", err=True
+            )
+            raise typer.Exit(1) from None
         except OSError as error:
             typer.echo(f"error: expected to read and write files here. Received: {error}", err=True)
             raise typer.Exit(1) from None

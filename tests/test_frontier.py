@@ -60,7 +60,7 @@ def test_order_in_the_pairs_does_not_matter(points):
     assert pareto_front(points) == [(a, s) for s, a in pareto_front([(s, a) for a, s in points])]
 
 
-@pytest.mark.parametrize("points", [[(1, 2, 3)], [1, 2], [(math.nan, 0.5)]])
+@pytest.mark.parametrize("points", [[(1, 2, 3)], [1, 2], [(math.nan, 0.5)], [(), ()]])
 def test_points_that_are_not_pairs_are_refused(points):
     with pytest.raises(InputError, match="pairs"):
         pareto_front(points)

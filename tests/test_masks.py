@@ -46,6 +46,17 @@ def test_prunable_false_is_kept_and_not_counted():
     assert masks[1].all()
 
 
+def test_the_smallest_signed_integer_is_large():
+    (mask,) = global_masks([np.array([-128, 1, 2, 3], np.int8)], 0.1)
+    np.testing.assert_array_equal(mask, [True, False, True, True])
+
+
+@pytest.mark.parametrize("count", [-1, 5])
+def test_counts_outside_the_range_are_refused(count):
+    with pytest.raises(InputError, match=rf"between 0 and 4. Received: {count}"):
+        prune_smallest([np.ones(4)], count)
+
+
 def test_apply_masks_keeps_dtype_and_makes_positive_zeros():
     (pruned,) = apply_masks([np.array([-1.5, 2.0], np.float16)], [np.array([False, True])])
     assert pruned.dtype == np.float16

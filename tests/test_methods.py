@@ -75,6 +75,14 @@ def test_freeze_holds_the_count_and_the_frozen_layers(digits, monkeypatch):
                 assert before.tobytes() == after.tobytes()
 
 
+def test_freeze_from_sparser_weights_keeps_their_count(digits):
+    start = apply_masks(digits.dense, global_masks(digits.dense, 0.9))
+    recipe = Freeze(levels=(0, 0.5, 0.95), frozen_share=0.9, **RECIPE)
+    counts = [count_zeros(w) for _, w in freeze(start, digits.trainer, recipe, digits.owners, digits.prunable)]
+    size = size_of(digits.dense)
+    assert counts == [pruned_count(0.9, size), pruned_count(0.9, size), pruned_count(0.95, size)]
+
+
 def test_layers_to_freeze_by_zero_count():
     masks = [np.array([False] * count + [True] * (10 - count)) for count in (2, 9, 6, 0)]
     everywhere = [True] * 4

@@ -1,3 +1,4 @@
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -29,12 +30,12 @@ def examples(count=40, classes=2, shape=(10, 10, 3)):
     return RNG.integers(0, 256, (count, *shape)).astype(np.uint8), np.arange(count) % classes
 
 
-def images(folder: Path, classes=("cat", "dog"), count=10, mode="RGB", size=(12, 14)):
+def images(folder: Path, classes=("cat", "dog"), count=10, mode="RGB", size=(12, 14), suffix="png"):
     for label in classes:
         (folder / label).mkdir(parents=True)
         for index in range(count):
             noise = RNG.integers(0, 256, (*size, 4), dtype=np.uint8)
-            Image.fromarray(noise, "RGBA").convert(mode).save(folder / label / f"{index}.png")
+            Image.fromarray(noise, "RGBA").convert(mode).save(folder / label / f"{index}.{suffix}")
 
 
 def test_digits_are_resized_and_split_by_class(tmp_path):
@@ -47,11 +48,11 @@ def test_digits_are_resized_and_split_by_class(tmp_path):
 
 
 def test_the_split_is_seeded_and_disjoint(tmp_path):
-    x = np.arange(100, dtype=np.float32).reshape(100, 1)
+    x = np.tile(np.arange(100, dtype=np.float32).reshape(100, 1, 1, 1), (1, 10, 10, 1))
     y = np.arange(100) % 2
     first, again = (load(npz(tmp_path, x_train=x, y_train=y)) for _ in range(2))
     np.testing.assert_array_equal(first.test.x, again.test.x)
-    together = np.concatenate([first.train.x, first.validation.x, first.test.x]).ravel()
+    together = np.concatenate([first.train.x, first.validation.x, first.test.x])[:, 0, 0, 0]
     np.testing.assert_array_equal(np.sort(together), np.arange(100))
     other = load(data(tmp_path, source="npz", path=str(tmp_path / "data.npz"), image_size=None, seed=1))
     assert not np.array_equal(first.test.x, other.test.x)
@@ -106,6 +107,16 @@ def test_resizing_averages_neighbours():
             r"test split: expected examples of shape",
         ),
         ({"x_train": np.full((40, 3), np.nan)}, r"finite numbers"),
+        ({"x_train": np.full((40, 10, 10, 1), 1e300)}, r"finite numbers"),
+        ({"x_train": np.zeros((40, 0, 10, 3), np.uint8)}, r"examples with values"),
+        ({"x_train": np.zeros((40, 9, 10, 3), np.uint8)}, r"at least 10x10 pixels"),
+        ({"x_train": np.zeros((40, 100), np.float32)}, r"height, width, channels"),
+        ({"x_train": np.full((40, 10, 10, 3), 300)}, r"integer images in 0 to 255. Received: 300"),
+        ({"x_val": np.zeros((4, 10, 10, 3)), "y_val": np.arange(4) % 2}, r"validation split: expected the dtype of tr"),
+        ({"y_train": np.arange(40) % 2 * 10**9}, r"labels numbered from 0.*a label 1000000000 and 40 training"),
+        ({"y_train": np.arange(40, dtype=np.uint64) + 2**63}, r"labels below the number of classes"),
+        ({"x_valid": np.zeros((4, 10, 10, 3), np.uint8)}, r"x_val, y_val, x_test, y_test. Received: x_valid"),
+        ({"class_names": np.array(["a", "a"])}, r"different class names"),
         ({"x_train": np.full((40, 3), "text")}, r"finite numbers"),
         ({"x_train": np.array([{}] * 40, object)}, r"never loaded"),
     ],
@@ -146,13 +157,32 @@ def test_cifar10_without_a_network_says_what_to_do(tmp_path, monkeypatch):
         load(data(tmp_path, source="cifar10"))
 
 
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L", "P"])
-def test_folder_of_any_image_mode(mode, tmp_path):
-    images(tmp_path / "own", mode=mode)
-    dataset = load(data(tmp_path, source="folder", path=str(tmp_path / "own"), image_size=[10, 11]))
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("mode", "suffix"),
+    [("RGB", "png"), ("RGBA", "png"), ("L", "png"), ("P", "png"), ("RGB", "bmp"), ("P", "gif"), ("RGB", "jpg")],
+)
+def test_folder_of_any_image_mode(mode, suffix, channels, tmp_path):
+    images(tmp_path / "own", mode=mode, suffix=suffix)
+    folder = {"source": "folder", "path": str(tmp_path / "own"), "image_size": [10, 11], "channels": channels}
+    dataset = load(data(tmp_path, **folder))
     assert dataset.class_names == ("cat", "dog")
-    assert dataset.train.x.shape == (12, 10, 11, 3)
+    assert dataset.train.x.shape == (12, 10, 11, channels)
     assert dataset.train.x.std() > 10
+
+
+def test_files_that_are_left_out_are_counted(tmp_path):
+    images(tmp_path / "own")
+    (tmp_path / "own" / "cat" / "10.webp").touch()
+    with pytest.warns(UserWarning, match=r"cat: 1 files that are not .* are left out"):
+        load(data(tmp_path, source="folder", path=str(tmp_path / "own")))
+
+
+def test_bytes_are_decoded_as_class_names_and_integers_as_images(tmp_path):
+    x, y = examples()
+    dataset = load(npz(tmp_path, x_train=x.astype(np.int64), y_train=y, class_names=[b"a", b"b"]))
+    assert dataset.class_names == ("a", "b")
+    assert dataset.train.x.dtype == np.uint8
 
 
 def test_folder_with_splits_and_grey(tmp_path):
@@ -176,7 +206,17 @@ def break_folder(root: Path, how: str):
             path.unlink()
     elif how == "one class":
         (root / "dog").rename(root / "cat" / "dog")
+    elif how == "dangling":
+        (root / "cat" / "3.png").unlink()
+        (root / "cat" / "3.png").symlink_to("/nowhere.png")
+    elif how == "capitals":
+        for label in ("cat", "dog"):
+            shutil.rmtree(root / label)
+        images(root / "Train")
+        images(root / "test")
     elif how == "other classes":
+        for label in ("cat", "dog"):
+            shutil.rmtree(root / label)
         images(root / "train")
         images(root / "val", classes=("cat", "cow"))
 
@@ -188,6 +228,8 @@ def break_folder(root: Path, how: str):
         ("truncated", r"cat.3.png: expected a BMP, GIF, JPEG or PNG image"),
         ("empty", r"dog: expected images .* in each class folder. Received: none"),
         ("one class", r"2 or more classes. Received: 1"),
+        ("dangling", r"cat.3.png: expected a BMP, GIF, JPEG or PNG image"),
+        ("capitals", r"expected only train, val and test beside each other. Received: Train, test"),
         ("other classes", r"expected the class folders of .*train, cat, dog. Received: cat, cow"),
     ],
 )

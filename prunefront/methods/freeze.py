@@ -2,7 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 
-from prunefront.masks import Masks, Weights, apply_masks, count_false, count_zeros, global_masks, prune_smallest
+from prunefront.masks import (
+    Masks,
+    Weights,
+    apply_masks,
+    count_false,
+    count_zeros,
+    global_masks,
+    nonzero_masks,
+    prune_smallest,
+)
 from prunefront.params import Freeze
 from prunefront.training import Trainer
 
@@ -18,7 +27,8 @@ def freeze(
 
     At each level the weights are pruned by method 1's rule. The layers with the largest counts of zeros are frozen; the
     others become trainable again, zeros included, and are retrained. So that the whole model still has exactly the
-    level's count of zeros, the frozen layers are thresholded further to hold the zeros that the others lose.
+    level's count of zeros, the frozen layers are thresholded further to hold the zeros that the others lose. Weights
+    that start sparser than a level keep the count of zeros that they have.
 
     Args:
         start: method 1's weights at the first level.
@@ -29,7 +39,7 @@ def freeze(
     """
     weights = start
     for level in recipe.levels:
-        masks = global_masks(weights, level, prunable)
+        masks = _masks_at(weights, level, prunable)
         frozen = layers_to_freeze(masks, recipe.frozen_share, owners, prunable)
         inside = [owner in frozen and allowed for owner, allowed in zip(owners, prunable, strict=True)]
         outside = [allowed and not within for within, allowed in zip(inside, prunable, strict=True)]
@@ -38,7 +48,7 @@ def freeze(
         retrained = trainer.fit(begun, recipe, frozen=frozen, label=f"{level:.1%}")
         # Zeros that never saw a gradient are still there: the frozen layers need to hold that many fewer.
         remaining = count_zeros([w for w, counted in zip(retrained, outside, strict=True) if counted])
-        weights = _merge(retrained, _thresholded(weights, needed - remaining, inside), inside)
+        weights = _merge(retrained, _thresholded(weights, max(0, needed - remaining), inside), inside)
         yield level, weights
 
 
@@ -64,6 +74,13 @@ def layers_to_freeze(masks: Masks, share: float, owners: Sequence[int], prunable
             break
         frozen.append(owner)
     return frozenset(frozen)
+
+
+def _masks_at(weights: Weights, level: float, prunable: Sequence[bool]) -> Masks:
+    """Method 1's masks at a level; where the weights are sparser already, those of all their zeros."""
+    masks = global_masks(weights, level, prunable)
+    zeros = nonzero_masks(weights, prunable)
+    return zeros if count_false(zeros) > count_false(masks) else masks
 
 
 def _thresholded(weights: Weights, count: int, inside: Sequence[bool]) -> Weights:
