@@ -171,9 +171,8 @@ class _Holder:
         self._mask_gradients_of(self.model.optimizer)
         plain_train_step, _, _ = self.plain
         logs = plain_train_step(data)
-        loss = logs.get("loss", 0.0) if isinstance(logs, dict) else 0.0
-        bad = tf.cast(~tf.math.is_finite(tf.cast(loss, tf.float32)), tf.int32)
-        tf.distribute.get_replica_context().merge_call(self._settle, args=(bad,))
+        loss = tf.cast(logs.get("loss", 0.0) if isinstance(logs, dict) else 0.0, tf.float32)
+        tf.distribute.get_replica_context().merge_call(self._settle, args=(loss,))
         return logs
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
@@ -213,18 +212,22 @@ class _Holder:
                 f"Received: NaN or infinity in {tensor}. The weights are those from before that step"
             )
 
-    def _settle(self, strategy: Any, loss_is_bad: Any) -> None:
+    def _settle(self, strategy: Any, loss: Any) -> None:
         """After a step, on all replicas together: masked weights become zero, or a bad step is undone."""
         variables = [v.value for v in self.model.weights]
-        bad_loss = strategy.reduce("SUM", loss_is_bad, axis=None) > 0
-        finite = [~bad_loss, *(_all_finite(variable) for variable in variables)]
+        sums = [strategy.reduce("SUM", loss, axis=None), *(_sum(variable) for variable in variables)]
         undone = self.bad[0] >= 0  # once a step is bad, the rest of a multi-step execution is void
-        good = tf.reduce_all(finite) & ~undone
-        step = tf.cast(self.model.optimizer.iterations, tf.int64)
-        first = tf.stack([tf.argmax(~tf.stack(finite)), step])
-        self.bad.assign(tf.where(good | undone, self.bad, first))
+
+        def undo() -> Any:
+            step = tf.cast(self.model.optimizer.iterations, tf.int64)
+            self.bad.assign(tf.where(undone, self.bad, tf.stack([tf.argmax(~tf.math.is_finite(sums)), step])))
+            for variable, last in zip(variables, self.good, strict=True):
+                strategy.extended.update(variable, _undo_one, args=(last,), group=False)
+            return tf.constant(True)
+
+        tf.cond(tf.math.is_finite(tf.add_n(sums)) & ~undone, lambda: tf.constant(False), undo)
         for variable, last, factor in zip(variables, self.good, self.factors, strict=True):
-            args = (last, good) if factor is None else (last, good, factor)
+            args = (last,) if factor is None else (last, factor)
             strategy.extended.update(variable, _settle_one, args=args, group=False)
         factor_of = {id(v): f for v, f in zip(self.model.weights, self.factors, strict=True) if f is not None}
         for variable, average in _moving_averages(self.model.optimizer):
@@ -255,7 +258,12 @@ class _Watch(keras.callbacks.Callback):
     def on_train_begin(self, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
         self.holder.project()
 
-    def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        # Nothing is lost by looking now and then: after a bad step no other has an effect, and its number is noted.
+        if batch % 16 == 0:
+            self.holder.check_finite()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
         self.holder.check_finite()
 
     def on_train_end(self, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
@@ -264,10 +272,17 @@ class _Watch(keras.callbacks.Callback):
         assert_held(model.get_weights(), self.holder.masks, [v.path for v in model.weights])
 
 
-def _settle_one(variable: Any, last: Any, good: Any, factor: Any = None) -> None:
-    settled = tf.where(good, variable if factor is None else variable * factor, last)
+def _settle_one(variable: Any, last: Any, factor: Any = None) -> None:
+    if factor is None:
+        last.assign(variable)
+        return
+    settled = variable * factor
     variable.assign(settled)
-    last.assign(settled)
+    last.assign(settled)  # the same buffer, until the next update copies it
+
+
+def _undo_one(variable: Any, last: Any) -> None:
+    variable.assign(last)
 
 
 def _scale(variable: Any, factor: Any) -> None:
@@ -283,8 +298,13 @@ def _masked(gradient: Any, factor: Any) -> Any:
     return gradient * tf.cast(factor, gradient.dtype)
 
 
-def _all_finite(variable: Any) -> Any:
-    return tf.reduce_all(tf.math.is_finite(variable)) if variable.dtype.is_floating else tf.constant(True)
+def _sum(variable: Any) -> Any:
+    """A float32 scalar that is finite if the variable is: for float32 its sum, which reads the memory but once."""
+    if variable.dtype == tf.float32:
+        return tf.reduce_sum(variable)
+    if not variable.dtype.is_floating:
+        return tf.constant(0.0)
+    return tf.where(tf.reduce_all(tf.math.is_finite(variable)), 0.0, np.nan)  # the sum of good halves may overflow
 
 
 def _moving_averages(optimizer: Any) -> Iterator[tuple[Any, Any]]:
