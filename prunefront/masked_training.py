@@ -215,20 +215,25 @@ class _Holder:
     def _settle(self, strategy: Any, loss: Any) -> None:
         """After a step, on all replicas together: masked weights become zero, or a bad step is undone."""
         variables = [v.value for v in self.model.weights]
-        sums = [strategy.reduce("SUM", loss, axis=None), *(_sum(variable) for variable in variables)]
+        # Before anything waits for all layers, so that it runs while the backward pass of others still does.
+        masked = [v if f is None else v * f for v, f in zip(variables, self.factors, strict=True)]
+        sums = [strategy.reduce("SUM", loss, axis=None), *(_sum(value) for value in masked)]
         undone = self.bad[0] >= 0  # once a step is bad, the rest of a multi-step execution is void
+
+        def settle() -> Any:
+            for variable, last, value, factor in zip(variables, self.good, masked, self.factors, strict=True):
+                args = (last,) if factor is None else (last, value)
+                strategy.extended.update(variable, _settle_one, args=args, group=False)
+            return tf.constant(True)
 
         def undo() -> Any:
             step = tf.cast(self.model.optimizer.iterations, tf.int64)
             self.bad.assign(tf.where(undone, self.bad, tf.stack([tf.argmax(~tf.math.is_finite(sums)), step])))
             for variable, last in zip(variables, self.good, strict=True):
                 strategy.extended.update(variable, _undo_one, args=(last,), group=False)
-            return tf.constant(True)
+            return tf.constant(False)
 
-        tf.cond(tf.math.is_finite(tf.add_n(sums)) & ~undone, lambda: tf.constant(False), undo)
-        for variable, last, factor in zip(variables, self.good, self.factors, strict=True):
-            args = (last,) if factor is None else (last, factor)
-            strategy.extended.update(variable, _settle_one, args=args, group=False)
+        tf.cond(tf.math.is_finite(tf.add_n(sums)) & ~undone, settle, undo)
         factor_of = {id(v): f for v, f in zip(self.model.weights, self.factors, strict=True) if f is not None}
         for variable, average in _moving_averages(self.model.optimizer):
             if average is not None and id(variable) in factor_of:
@@ -272,13 +277,10 @@ class _Watch(keras.callbacks.Callback):
         assert_held(model.get_weights(), self.holder.masks, [v.path for v in model.weights])
 
 
-def _settle_one(variable: Any, last: Any, factor: Any = None) -> None:
-    if factor is None:
-        last.assign(variable)
-        return
-    settled = variable * factor
-    variable.assign(settled)
-    last.assign(settled)  # the same buffer, until the next update copies it
+def _settle_one(variable: Any, last: Any, masked: Any = None) -> None:
+    if masked is not None:
+        variable.assign(masked)
+    last.assign(variable)  # shares the memory, until the next update copies it
 
 
 def _undo_one(variable: Any, last: Any) -> None:

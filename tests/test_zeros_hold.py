@@ -385,13 +385,13 @@ def test_two_replicas():
 from prunefront.runtime import keras, set_up, tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from tests.test_zeros_hold import X, Y, OPTIMIZERS, compile_model, fit_and_check, held, small
+from tests.test_zeros_hold import X, Y, OPTIMIZERS, compile_model, fit_and_check, held, nested, small
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+assert strategy.num_replicas_in_sync == 2
 for name in ("adamw", "muon ema", "loss scale", "sgd nesterov"):  # Keras itself cannot accumulate on replicas
     set_up("float32", 0)
-    strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-    assert strategy.num_replicas_in_sync == 2
     with strategy.scope():
-        model = compile_model(small(), OPTIMIZERS[name]())
+        model = compile_model(nested() if name == "adamw" else small(), OPTIMIZERS[name]())
     model.fit(X, Y, epochs=1, batch_size=16, verbose=0)
     model, masks = held(model)
     fit_and_check(model, masks)
