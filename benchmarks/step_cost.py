@@ -1,6 +1,6 @@
 """What masks cost: a training step with held masks over the same step of plain Keras, in pairs.
 
-    python benchmarks/step_cost.py [--pairs 300] [--batch-size 64] [--precision float32] [--sparsity 0.9]
+    python benchmarks/step_cost.py [--pairs 300] [--batch-size 128] [--precision float32] [--sparsity 0.9]
 
 The floor is the training function that plain `fit` calls, on the built-in network; the other is that of a model under
 `hold_masks`. The two take turns step by step, in alternating order, and the figure is the median of the ratios of the
@@ -25,7 +25,7 @@ from prunefront.training import compile_classifier
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--pairs", type=int, default=300)
-    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--sparsity", type=float, default=0.9)
     parser.add_argument("--plain", action="store_true", help="compare plain with plain, to see the noise")
