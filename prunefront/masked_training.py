@@ -188,7 +188,7 @@ class _Holder:
         call = inspect.signature(plain_fit).bind(*args, **kwargs)
         given = call.arguments.get("callbacks")
         if isinstance(given, keras.callbacks.CallbackList):
-            given.append(_Watch(self))
+            given.callbacks.append(_Watch(self))
         else:
             call.arguments["callbacks"] = [*keras.tree.flatten(given if given is not None else []), _Watch(self)]
         return plain_fit(*call.args, **call.kwargs)
@@ -206,6 +206,8 @@ class _Holder:
         index, step = (int(value) for value in self.bad.numpy())
         if index >= 0:
             self.bad.assign([-1, 0])
+            for variable, good in zip(self.model.weights, self.good, strict=True):
+                variable.assign(good.numpy())  # also where a callback put an average of bad weights in their place
             tensor = ["the loss", *(v.path for v in self.model.weights)][index]
             raise InputError(
                 f"training stopped at step {step}; expected finite numbers, lower the learning rate or check the data. "

@@ -282,6 +282,18 @@ def test_callbacks_that_save_and_restore(tmp_path):
     check(keras.models.load_model(tmp_path / "best.keras"), masks)
 
 
+def test_callbacks_come_as_a_list_one_or_a_callback_list(tmp_path):
+    model, masks = held(small())
+    compile_model(model, optimizers.Adam(0.05))
+    stop = keras.callbacks.EarlyStopping("loss", restore_best_weights=True)
+    for given in (stop, [stop], keras.callbacks.CallbackList([stop], model=model, add_history=True, epochs=1)):
+        model.fit(X, Y, verbose=0, callbacks=given)
+        check(model, masks)
+    model.export(tmp_path / "served", verbose=False)
+    served = tf.saved_model.load(tmp_path / "served")
+    np.testing.assert_allclose(served.serve(X), model.predict(X, verbose=0), rtol=1e-5)
+
+
 def test_backup_of_a_dense_run_does_not_bring_weights_back(tmp_path):
     backup = keras.callbacks.BackupAndRestore(tmp_path / "backup", delete_checkpoint=False)
     compile_model(small(), optimizers.Adam(0.05)).fit(X, Y, epochs=2, verbose=0, callbacks=[backup])
