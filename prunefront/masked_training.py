@@ -313,7 +313,7 @@ def _sum(variable: Any) -> Any:
 
 def _moving_averages(optimizer: Any) -> Iterator[tuple[Any, Any]]:
     """Each trainable variable with its moving average, of an optimizer and those that it wraps."""
-    if getattr(optimizer, "use_ema", False):
+    if getattr(optimizer, "use_ema", False) and optimizer.built:  # one of several may have no variable to train
         yield from zip(optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True)
     for inner in (getattr(optimizer, "inner_optimizer", None), *getattr(optimizer, "_inner_optimizers", ())):
         if inner is not None:

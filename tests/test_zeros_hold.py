@@ -149,9 +149,10 @@ def test_train_on_batch():
 
 
 def test_several_optimizers_for_one_model():
-    chosen = optimizers.OptimizerMap(optimizers.SGD(0.05, momentum=0.9, use_ema=True))
-    chosen[".*dense_1.*"] = optimizers.AdamW(0.05)
     model, masks = held(small())
+    chosen = optimizers.OptimizerMap(optimizers.SGD(0.05, momentum=0.9, use_ema=True))
+    chosen[model.weights[0].path] = optimizers.AdamW(0.05)
+    chosen["nothing"] = optimizers.Adam(0.05, use_ema=True)
     fit_and_check(compile_model(model, optimizers.MultiOptimizer(chosen)), masks)
 
 
