@@ -1,9 +1,5 @@
 """Pruned weights stay exactly zero, whatever trains them: every optimizer, option, kind of model and callback."""
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -12,7 +8,7 @@ from prunefront.masked_training import assert_held, held_masks, hold_masks, impl
 from prunefront.masks import count_zeros
 from prunefront.network import prunable
 from prunefront.runtime import keras, set_up, tf
-from tests.imports import ROOT
+from tests.test_stages import python
 
 layers, optimizers = keras.layers, keras.optimizers
 RNG = np.random.default_rng(0)
@@ -323,7 +319,7 @@ model.fit(x, y, epochs=2, verbose=0)
 assert all(not w[~m].any() for w, m in zip(model.get_weights(), masks))
 assert any(w[m].any() for w, m in zip(model.get_weights(), masks))
 """
-    python(code)
+    run_alone(code)
 
 
 def test_continuing_to_a_higher_sparsity_and_not_to_a_lower_one():
@@ -362,16 +358,9 @@ def test_all_ones_masks_equal_plain_fit_bit_for_bit(name, compiled):
         assert one.tobytes() == other.tobytes()
 
 
-def python(code):
+def run_alone(code):
     """Runs code in a process of its own and returns what it printed."""
-    result = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    result = python("-c", code)
     assert result.returncode == 0, result.stderr
     return result.stdout
 
@@ -389,7 +378,7 @@ for name, steps in (("adamw", 2), ("muon ema", 1), ("accumulation", 1), ("loss s
     fit_and_check(model, masks)
 print("held under XLA")
 """
-    assert "held under XLA" in python(code)
+    assert "held under XLA" in run_alone(code)
 
 
 def test_two_replicas():
@@ -412,7 +401,7 @@ for name in ("adamw", "muon ema", "loss scale", "sgd nesterov"):  # Keras itself
         assert not replica.numpy()[~masks[0]].any(), name
 print("held on two replicas")
 """
-    assert "held on two replicas" in python(code)
+    assert "held on two replicas" in run_alone(code)
 
 
 @pytest.mark.parametrize("compiled", [{}, {"steps_per_execution": 3}], ids=str)
