@@ -1,23 +1,25 @@
 """One stage's work, the same for all methods: evaluate each operating point, write its weights and its row."""
 
+import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from prunefront.certificate import certify
-from prunefront.data import Split, read_class_names, read_split
+from prunefront.data import Split, check_images, read_class_names, read_split
 from prunefront.errors import InputError
 from prunefront.files import digest, replacing, replacing_folder, write_json
 from prunefront.masks import Weights
 from prunefront.network import build_network, count_trainable, owners, prunable
-from prunefront.params import NO_FILE, Params, load_params
-from prunefront.points import COLUMNS, level_name, rows_file, weights_folder
+from prunefront.params import NO_FILE, Params, Training, load_params
+from prunefront.points import COLUMNS, cost_file, level_name, load_nearest, rows_file, weights_folder
 from prunefront.progress import Progress
 from prunefront.runtime import keras, set_up
-from prunefront.training import Trainer, compile_classifier, evaluate
+from prunefront.training import Cost, Trainer, compile_classifier, evaluate
 from prunefront.weights import check_shapes, load_weights, save_weights
 
 
@@ -28,16 +30,20 @@ class Experiment:
     Attributes:
         params: the parameters of the run.
         seed: the replicate.
-        make_model: builds the uncompiled network.
+        make_model: builds the uncompiled network, narrower if it is given a width in (0, 1].
         model: one network of the kind, compiled for evaluating and writing weights; it is never trained.
         validation: the split that everything is chosen by.
+        cost: what the stage has spent on training.
+        started: when the stage started, in seconds of `time.monotonic`.
     """
 
     params: Params
     seed: int
-    make_model: Callable[[], "keras.Model"]
+    make_model: Callable[..., "keras.Model"]
     model: "keras.Model"
     validation: Split
+    cost: Cost = field(default_factory=Cost)
+    started: float = field(default_factory=time.monotonic)
 
     @property
     def owners(self) -> list[int]:
@@ -62,9 +68,24 @@ class Experiment:
         """The progress of a stage: at each level its epochs and, as one step more, the evaluation."""
         return Progress(f"{stage}, seed {self.seed}", levels * (epochs + 1))
 
-    def trainer(self, progress: Progress) -> Trainer:
-        """A trainer on the training split."""
-        return Trainer(self.make_model, read_split("train"), self.validation, self.seed, progress)
+    def trainer(self, progress: Progress, training: Training) -> Trainer:
+        """A trainer on the training split, by the recipe that `training` names."""
+        recipe = self.params.recipes[training.recipe]
+        train = read_split("train")
+        if recipe.augments:
+            check_images(train.x.shape[1:])
+        teacher = None
+        if recipe.distillation > 0:
+            teacher = self.make_model()
+            teacher.set_weights(self.dense_weights())
+        return Trainer(
+            self.make_model, train, self.validation, self.seed, recipe, progress, teacher=teacher, cost=self.cost
+        )
+
+    def dense_weights(self) -> Weights:
+        """The baseline's weights."""
+        _, weights = load_nearest("baseline", self.seed, 0.0)
+        return weights
 
 
 def set_up_experiment(params_file: Path, seed: int | None) -> Experiment:
@@ -83,9 +104,7 @@ def set_up_experiment(params_file: Path, seed: int | None) -> Experiment:
     validation = read_split("validation")
     classes = len(read_class_names())
 
-    def make_model() -> "keras.Model":
-        return build_network(validation.x.shape[1:], classes)
-
+    make_model = partial(build_network, validation.x.shape[1:], classes)
     model = make_model()
     compile_classifier(model)
     return Experiment(params, seed, make_model, model, validation)
@@ -124,11 +143,15 @@ def record(
         with replacing(table_path) as partial:
             table.to_csv(partial, index=False, lineterminator="\n")
         write_json(table_path.with_suffix(".json"), summary(table))
+        seconds = round(time.monotonic() - experiment.started, 1)
+        write_json(cost_file(stage, experiment.seed), {**asdict(experiment.cost), "seconds": seconds})
     return table
 
 
 def summary(rows: pd.DataFrame) -> dict[str, object]:
     """A stage's rows as a few scalars for `dvc metrics`; the rows themselves are in the CSV file beside them."""
+    if rows.empty:
+        return {"points": 0}
     sparsest = rows.iloc[int(rows["sparsity"].argmax())]
     return {
         "points": len(rows),

@@ -22,6 +22,12 @@ STYLES: list[dict[str, Any]] = [
     {"color": "#CC79A7", "marker": "v", "linestyle": (0, (5, 1, 1, 1, 1, 1))},
     {"color": "#56B4E9", "marker": "P", "linestyle": (0, (1, 1))},
 ]
+# Null baselines: grey, told apart by markers.
+NULL_STYLES: list[dict[str, Any]] = [
+    {"color": "0.55", "marker": "x", "linestyle": ":"},
+    {"color": "0.55", "marker": "+", "linestyle": "--"},
+    {"color": "0.55", "marker": "1", "linestyle": "-"},
+]
 TICKS = [0, 0.5, 0.75, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999]
 
 
@@ -33,7 +39,8 @@ def draw_frontier(rows: pd.DataFrame, gate: float, submitted: "pd.Series", path:
     the same bytes.
 
     Args:
-        rows: one row per operating point, with the columns of `frontier.scored`.
+        rows: one row per operating point, with the columns of `submission.load_frontier`; those that are not eligible,
+            the null baselines, are drawn in grey.
         gate: in [0, 1].
         submitted: the row of the submitted point.
         path: the PNG to write.
@@ -54,8 +61,9 @@ def draw_frontier(rows: pd.DataFrame, gate: float, submitted: "pd.Series", path:
             label="Pareto frontier (all points)",
             zorder=1,
         )
-        for style, (method, group) in zip(cycle(STYLES), rows.groupby("method", sort=False), strict=False):
-            _draw_method(axes, str(method), group, style)
+        for styles, shown in ((STYLES, rows[rows["eligible"]]), (NULL_STYLES, rows[~rows["eligible"]])):
+            for style, (method, group) in zip(cycle(styles), shown.groupby("method", sort=False), strict=False):
+                _draw_method(axes, str(method), group, style)
         axes.axhline(gate, color="black", linewidth=1, linestyle=(0, (2, 2)), label=f"accuracy gate ({gate:.0%})")
         axes.plot(
             _left(submitted["sparsity"]),

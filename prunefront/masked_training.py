@@ -75,7 +75,13 @@ def implied_masks(model: "keras.Model", biases: bool = True) -> Masks:
     return nonzero_masks(model.get_weights(), prunable(model, biases))
 
 
-def hold_masks(model: "keras.Model", masks: Sequence[np.ndarray], *, allow_empty_layers: bool = False) -> "keras.Model":
+def hold_masks(
+    model: "keras.Model",
+    masks: Sequence[np.ndarray],
+    *,
+    allow_empty_layers: bool = False,
+    adjustable: bool = False,
+) -> "keras.Model":
     """Prunes a model and overrides its `train_step` so that what is pruned stays exactly zero.
 
     Each step multiplies the gradient by the mask before the optimizer sees it (method 4 of the founding report). After
@@ -90,6 +96,7 @@ def hold_masks(model: "keras.Model", masks: Sequence[np.ndarray], *, allow_empty
         masks: for each array of `model.get_weights()` a boolean array of its shape, True = kept.
         allow_empty_layers: whether masks may remove the whole kernel of a layer, which cuts the network there; if they
             do, there is a warning.
+        adjustable: makes room for `prune_further` while `fit` runs; arrays that are kept whole cost a little then.
 
     Returns:
         The same model.
@@ -98,30 +105,25 @@ def hold_masks(model: "keras.Model", masks: Sequence[np.ndarray], *, allow_empty
         InputError: the model is not built, its weights are not finite, the masks do not fit them, they empty a layer,
             or they bring back what the model's present masks removed.
     """
-    _check_built(model)
-    checked = check_masks(masks, [tuple(v.shape) for v in model.weights])
-    names = [v.path for v in model.weights]
-    weights = model.get_weights()
-    for name, weight in zip(names, weights, strict=True):
+    checked = _checked_masks(model, masks, allow_empty_layers)
+    for variable, weight in zip(model.weights, model.get_weights(), strict=True):
         if not np.all(np.isfinite(weight)):
-            raise InputError(f"Expected finite weights. Received: NaN or infinity in {name}")
-    emptied = _emptied_layer(model, checked)
-    if emptied and not allow_empty_layers:
-        raise InputError(
-            f"Expected masks that leave something of each kernel; allow_empty_layers=True cuts the network there. "
-            f"Received: a mask that removes all of {emptied}"
-        )
-    if emptied:
-        warnings.warn(f"the masks remove all of {emptied}: its output no longer depends on its input", stacklevel=2)
-    for name, new, old in zip(names, checked, held_masks(model) or checked, strict=True):
-        if np.any(new & ~old):
-            raise InputError(
-                f"Expected masks that prune more than the present ones; load an earlier model to prune less. Received: "
-                f"masks that bring back {int(np.count_nonzero(new & ~old))} weights of {name}"
-            )
-    model.set_weights(apply_masks(weights, checked))
-    _Holder(model, checked).take_over()
+            raise InputError(f"Expected finite weights. Received: NaN or infinity in {variable.path}")
+    model.set_weights(apply_masks(model.get_weights(), checked))
+    _Holder(model, checked, adjustable).take_over()
     return model
+
+
+def prune_further(model: "keras.Model", masks: Sequence[np.ndarray], *, allow_empty_layers: bool = False) -> None:
+    """Exchanges the masks of a model held with `adjustable=True` for masks that prune more, also while `fit` runs.
+
+    The compiled training step and the optimizer go on as they are. Arguments and errors are those of `hold_masks`; a
+    model that is not held, or not adjustable, is an InputError too.
+    """
+    holder = _holder_of(model)
+    if holder is None or not holder.adjustable:
+        raise InputError("Expected a model under hold_masks(..., adjustable=True). Received: one that is not")
+    holder.adjust(_checked_masks(model, masks, allow_empty_layers))
 
 
 def held_masks(model: "keras.Model") -> Masks | None:
@@ -145,8 +147,8 @@ class _Holder:
     makes files saved from the model plain ones.
     """
 
-    def __init__(self, model: "keras.Model", masks: Masks):
-        self.model, self.masks = model, masks
+    def __init__(self, model: "keras.Model", masks: Masks, adjustable: bool):
+        self.model, self.masks, self.adjustable = model, masks, adjustable
         previous = _holder_of(model)
         self.plain: tuple[Any, Any, Any] = (
             previous.plain if previous else (model.train_step, model.train_on_batch, model.fit)
@@ -154,10 +156,11 @@ class _Holder:
         with model.distribute_strategy.scope():
             self.good = [tf.Variable(v.value, trainable=False) for v in model.weights]
             self.factors = [
-                None if mask.all() else tf.Variable(mask, dtype=v.dtype, trainable=False)
+                tf.Variable(mask, dtype=v.dtype, trainable=False) if adjustable or not mask.all() else None
                 for v, mask in zip(model.weights, masks, strict=True)
             ]
             self.bad = tf.Variable([-1, 0], dtype="int64", trainable=False)  # first bad tensor, and its step
+        self.factor_of = {id(v): f for v, f in zip(model.weights, self.factors, strict=True) if f is not None}
 
     def take_over(self) -> None:
         """Puts the overriding methods in place; steps that were compiled before are compiled anew."""
@@ -192,6 +195,14 @@ class _Holder:
         else:
             call.arguments["callbacks"] = [*keras.tree.flatten(given if given is not None else []), _Watch(self)]
         return plain_fit(*call.args, **call.kwargs)
+
+    def adjust(self, masks: Masks) -> None:
+        """Puts other masks in place, which the compiled step uses from now on."""
+        self.masks = masks
+        for variable, mask in zip(self.model.weights, masks, strict=True):
+            factor = self.factor_of[id(variable)]
+            factor.assign(mask.astype(factor.dtype.as_numpy_dtype))
+        self.project()
 
     def project(self) -> None:
         """Sets the pruned weights to zero, outside of a step."""
@@ -236,19 +247,17 @@ class _Holder:
             return tf.constant(False)
 
         tf.cond(tf.math.is_finite(tf.add_n(sums)) & ~undone, settle, undo)
-        factor_of = {id(v): f for v, f in zip(self.model.weights, self.factors, strict=True) if f is not None}
         for variable, average in _moving_averages(self.model.optimizer):
-            if average is not None and id(variable) in factor_of:
-                strategy.extended.update(average.value, _scale, args=(factor_of[id(variable)],), group=False)
+            if average is not None and id(variable) in self.factor_of:
+                strategy.extended.update(average.value, _scale, args=(self.factor_of[id(variable)],), group=False)
 
     def _mask_gradients_of(self, optimizer: Any) -> None:
         """Makes the optimizer multiply each gradient by its mask before anything else."""
         plain_apply = getattr(optimizer.apply, "plain", optimizer.apply)
-        factor_of = {id(v): f for v, f in zip(self.model.weights, self.factors, strict=True)}
 
         def apply(grads: Any, trainable_variables: Any = None) -> Any:
             variables = list(optimizer._trainable_variables if trainable_variables is None else trainable_variables)
-            masked = [_masked(g, factor_of.get(id(v))) for g, v in zip(grads, variables, strict=True)]
+            masked = [_masked(g, self.factor_of.get(id(v))) for g, v in zip(grads, variables, strict=True)]
             return plain_apply(masked, trainable_variables if trainable_variables is None else variables)
 
         apply.plain = plain_apply  # type: ignore[attr-defined]
@@ -328,6 +337,27 @@ def _holder_of(model: "keras.Model") -> _Holder | None:
 def _check_built(model: "keras.Model") -> None:
     if not model.built or not model.weights:
         raise InputError("Expected a built model; call it on data or model.build(...) first. Received: an unbuilt one")
+
+
+def _checked_masks(model: "keras.Model", masks: Sequence[np.ndarray], allow_empty_layers: bool) -> Masks:
+    """The masks, after a check that they fit, prune no less than before, and leave something of each layer."""
+    _check_built(model)
+    checked = check_masks(masks, [tuple(v.shape) for v in model.weights])
+    emptied = _emptied_layer(model, checked)
+    if emptied and not allow_empty_layers:
+        raise InputError(
+            f"Expected masks that leave something of each kernel; allow_empty_layers=True cuts the network there. "
+            f"Received: a mask that removes all of {emptied}"
+        )
+    if emptied:
+        warnings.warn(f"the masks remove all of {emptied}: its output no longer depends on its input", stacklevel=3)
+    for variable, new, old in zip(model.weights, checked, held_masks(model) or checked, strict=True):
+        if np.any(new & ~old):
+            raise InputError(
+                f"Expected masks that prune more than the present ones; load an earlier model to prune less. Received: "
+                f"masks that bring back {int(np.count_nonzero(new & ~old))} weights of {variable.path}"
+            )
+    return checked
 
 
 def _emptied_layer(model: "keras.Model", masks: Masks) -> str | None:

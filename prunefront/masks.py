@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from prunefront.errors import InputError
+from prunefront.saliency import Score, magnitude
 
 Weights = list[np.ndarray]
 Masks = list[np.ndarray]
@@ -65,13 +66,16 @@ def keep_largest(scores: np.ndarray, pruned: int) -> np.ndarray:
     return kept.reshape(scores.shape)
 
 
-def global_masks(weights: Sequence[ArrayLike], sparsity: float, prunable: Sequence[bool] | None = None) -> Masks:
-    """One magnitude threshold over all weights together (method 1).
+def global_masks(
+    weights: Sequence[ArrayLike], sparsity: float, prunable: Sequence[bool] | None = None, score: Score = magnitude
+) -> Masks:
+    """One threshold over the scores of all weights together; with the default score, method 1.
 
     Args:
         weights: real-valued arrays of any shapes.
         sparsity: target share of zeros among the prunable weights, in [0, 1).
         prunable: which of the arrays take part (default: all); the others are kept whole.
+        score: the saliency score; one of `prunefront.saliency`, which allocates the sparsity over the arrays.
 
     Returns:
         A boolean array for each array of `weights`, True = kept, with exactly `pruned_count` False in all.
@@ -80,23 +84,32 @@ def global_masks(weights: Sequence[ArrayLike], sparsity: float, prunable: Sequen
         InputError: sparsity outside [0, 1), NaN or infinite weights, or lists of different lengths.
     """
     weights = list(weights)
-    _, chosen = _scores(weights, prunable)
-    pool = sum(np.size(w) for w, c in zip(weights, chosen, strict=True) if c)
-    return prune_smallest(weights, pruned_count(sparsity, pool), prunable)
+    arrays, chosen = _checked(weights, prunable)
+    pool = sum(a.size for a, c in zip(arrays, chosen, strict=True) if c)
+    return prune_smallest(weights, pruned_count(sparsity, pool), prunable, score)
 
 
-def prune_smallest(weights: Sequence[ArrayLike], pruned: int, prunable: Sequence[bool] | None = None) -> Masks:
-    """Masks that remove exactly the `pruned` smallest magnitudes among all prunable weights together.
+def further_masks(weights: Sequence[ArrayLike], sparsity: float, prunable: Sequence[bool], score: Score) -> Masks:
+    """`global_masks` that never bring a zero back: weights that are sparser already keep the zeros that they have."""
+    masks = global_masks(weights, sparsity, prunable, score)
+    zeros = nonzero_masks(weights, prunable)
+    return zeros if count_false(zeros) > count_false(masks) else masks
+
+
+def prune_smallest(
+    weights: Sequence[ArrayLike], pruned: int, prunable: Sequence[bool] | None = None, score: Score = magnitude
+) -> Masks:
+    """Masks that remove exactly the `pruned` lowest scores among all prunable weights together.
 
     Arguments and errors are those of `global_masks`, with a count in [0, number of prunable weights] for the sparsity.
     """
-    scores, chosen = _scores(weights, prunable)
-    pool = [s for s, c in zip(scores, chosen, strict=True) if c]
+    arrays, chosen = _checked(weights, prunable)
+    pool = [score(a) for a, c in zip(arrays, chosen, strict=True) if c]
     flat = np.concatenate([s.ravel() for s in pool]) if pool else np.zeros(0)
     kept = keep_largest(flat, pruned)
     ends = np.cumsum([s.size for s in pool])[:-1]
     pieces = iter(np.split(kept, ends) if pool else [])
-    return [next(pieces).reshape(s.shape) if c else np.ones(s.shape, bool) for s, c in zip(scores, chosen, strict=True)]
+    return [next(pieces).reshape(a.shape) if c else np.ones(a.shape, bool) for a, c in zip(arrays, chosen, strict=True)]
 
 
 def layerwise_masks(weights: Sequence[ArrayLike], sparsity: float, prunable: Sequence[bool] | None = None) -> Masks:
@@ -104,11 +117,11 @@ def layerwise_masks(weights: Sequence[ArrayLike], sparsity: float, prunable: Seq
 
     Arguments, result and errors are those of `global_masks`, with `pruned_count` False in each prunable array.
     """
-    scores, chosen = _scores(weights, prunable)
+    arrays, chosen = _checked(weights, prunable)
     pruned_count(sparsity, 0)
     return [
-        keep_largest(s, pruned_count(sparsity, s.size)) if c else np.ones(s.shape, bool)
-        for s, c in zip(scores, chosen, strict=True)
+        keep_largest(magnitude(a), pruned_count(sparsity, a.size)) if c else np.ones(a.shape, bool)
+        for a, c in zip(arrays, chosen, strict=True)
     ]
 
 
@@ -176,7 +189,8 @@ def sparsity(weights: Sequence[ArrayLike]) -> float:
     return count_zeros(weights) / total
 
 
-def _scores(weights: Sequence[ArrayLike], prunable: Sequence[bool] | None) -> tuple[list[np.ndarray], list[bool]]:
+def _checked(weights: Sequence[ArrayLike], prunable: Sequence[bool] | None) -> tuple[list[np.ndarray], list[bool]]:
+    """The arrays in a form that can be scored, and a flag for each; those that may be pruned are finite."""
     arrays = [_comparable(np.asarray(w)) for w in weights]
     chosen = [True] * len(arrays) if prunable is None else [bool(p) for p in prunable]
     if len(chosen) != len(arrays):
@@ -189,7 +203,7 @@ def _scores(weights: Sequence[ArrayLike], prunable: Sequence[bool] | None) -> tu
                 f"Expected finite real weights. Received: weights[{position}] of shape {array.shape} and dtype "
                 f"{array.dtype}, with NaN, infinity or values that are not numbers"
             )
-    return [np.abs(a) if c else a for a, c in zip(arrays, chosen, strict=True)], chosen
+    return arrays, chosen
 
 
 def _comparable(array: np.ndarray) -> np.ndarray:

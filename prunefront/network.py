@@ -1,19 +1,23 @@
 """The built-in network, and what the methods need to know of any Keras model."""
 
-from collections.abc import Collection
+import math
+from collections.abc import Collection, Sequence
+
+import numpy as np
 
 from prunefront.data import check_images
 from prunefront.errors import InputError
-from prunefront.masks import count_zeros
+from prunefront.masks import Weights, count_zeros
 from prunefront.runtime import keras
 
 
-def build_network(input_shape: tuple[int, ...], classes: int) -> "keras.Model":
+def build_network(input_shape: tuple[int, ...], classes: int, width: float = 1.0) -> "keras.Model":
     """The convolutional network of the founding report: 592,933 parameters at 25x25x3 and five classes.
 
     Args:
         input_shape: (height, width, channels); height and width at least 10 pixels.
         classes: number of classes, at least 2.
+        width: factor on the number of filters and units of all layers but the last, rounded, at least one each.
 
     Returns:
         An uncompiled model from float images in [0, 1], shape (n, *input_shape), to float32 logits, shape (n, classes).
@@ -26,9 +30,14 @@ def build_network(input_shape: tuple[int, ...], classes: int) -> "keras.Model":
         raise InputError(f"Expected at least 2 classes. Received: classes={classes}")
     layers = keras.layers
 
+    def scaled(units: int) -> int:
+        return max(1, round(units * width))
+
     def convolution(name: str, filters: int, padding: str) -> "keras.Layer":
         regularizer = keras.regularizers.L2(1e-5)
-        return layers.Conv2D(filters, 3, padding=padding, activation="relu", kernel_regularizer=regularizer, name=name)
+        return layers.Conv2D(
+            scaled(filters), 3, padding=padding, activation="relu", kernel_regularizer=regularizer, name=name
+        )
 
     return keras.Sequential(
         [
@@ -42,11 +51,50 @@ def build_network(input_shape: tuple[int, ...], classes: int) -> "keras.Model":
             layers.MaxPooling2D(2),
             layers.Dropout(0.25),
             layers.Flatten(),
-            layers.Dense(512, activation="relu", name="dense1"),
+            layers.Dense(scaled(512), activation="relu", name="dense1"),
             layers.Dropout(0.5),
             layers.Dense(classes, dtype="float32", name="dense2"),  # logits stay float32 under mixed precision
         ],
         name="network",
+    )
+
+
+def widen(narrow: Weights, shapes: Sequence[tuple[int, ...]]) -> Weights:
+    """The weights of a narrower network as those of the full one, with zeros for the units that it lacks.
+
+    The outputs are the same: the units that are added give zero, and nothing listens to them.
+
+    Args:
+        narrow: weights of `build_network(..., width)`, in model order.
+        shapes: of the full network's weights.
+    """
+    wide: Weights = []
+    channels, full_channels = 1, 1  # of the layer before
+    for small, shape in zip(narrow, shapes, strict=True):
+        full = np.zeros(shape, small.dtype)
+        if small.ndim == 2:  # after the flattening a row stands for a position and a channel
+            rows = full.reshape(-1, full_channels, shape[-1])
+            rows[:, :channels, : small.shape[-1]] = small.reshape(-1, channels, small.shape[-1])
+        else:
+            full[tuple(slice(size) for size in small.shape)] = small
+        if small.ndim > 1:
+            channels, full_channels = small.shape[-1], shape[-1]
+        wide.append(full)
+    return wide
+
+
+def multiply_adds(model: "keras.Model", weights: Weights) -> int:
+    """Multiplications with non-zero kernel weights for one example: the work that is left if zeros cost nothing.
+
+    Args:
+        model: of dense and convolutional layers with the channels last.
+        weights: in model order.
+    """
+    layer_of = _owning_layers(model)
+    return sum(
+        (array.size - count_zeros([array])) * math.prod(layer_of[id(variable)].output.shape[1:-1])
+        for variable, array in zip(model.weights, weights, strict=True)
+        if array.ndim > 1
     )
 
 

@@ -23,7 +23,11 @@ Epochs = Annotated[int, Field(ge=0, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 Side = Annotated[int, Field(ge=1, le=4096, strict=True)]
 Pixels = tuple[Side, Side]
-Method = Literal["prune_global", "prune_layerwise", "freeze", "masked"]
+Amount = Annotated[float, Field(ge=0, strict=True)]
+Positive = Annotated[float, Field(gt=0, strict=True)]
+Method = Literal["prune_global", "prune_layerwise", "freeze", "masked", "gradual", "iterative"]
+NullBaseline = Literal["random_global", "random_layerwise", "small_dense"]
+Allocation = Literal["global", "uniform", "erk", "lamp"]
 
 
 def _not_empty(path: Path) -> Path:
@@ -71,14 +75,31 @@ class Model(Section):
     weights: OwnPath
 
 
+class Recipe(Section):
+    schedule: Literal["constant", "cosine"]
+    warmup_epochs: Epochs
+    weight_decay: Amount
+    label_smoothing: Fraction | Literal[0]
+    flip: bool
+    shift: Annotated[int, Field(ge=0, strict=True)]
+    dropout: Amount
+    distillation: Share
+    temperature: Positive
+
+    @property
+    def augments(self) -> bool:
+        return self.flip or self.shift > 0
+
+
 class Training(Section):
     epochs: Epochs
     batch_size: Count
-    learning_rate: Annotated[float, Field(gt=0, strict=True)]
+    learning_rate: Positive
+    recipe: str
 
 
 class Levels(Section):
-    levels: Annotated[tuple[Level, ...], Field(min_length=1)]
+    levels: tuple[Level, ...]
 
     @model_validator(mode="after")
     def _upwards(self) -> Self:
@@ -94,21 +115,50 @@ class Prune(Levels):
 
 
 class Freeze(Levels, Training):
+    allocation: Allocation
     frozen_share: Share
 
 
 class Masked(Levels, Training):
+    allocation: Allocation
+
+
+class Iterative(Levels, Training):
+    allocation: Allocation
+
+
+class Gradual(Iterative):
+    ramp_epochs: Count
+    ramp_steps: Count
+
+    @model_validator(mode="after")
+    def _time_to_retrain(self) -> Self:
+        if self.ramp_epochs >= self.epochs:
+            raise ValueError(
+                f"expected ramp_epochs below epochs, so that each level is retrained when it is reached "
+                f"(received {self.ramp_epochs} of {self.epochs})"
+            )
+        return self
+
+
+class RandomMasks(Levels, Training):
+    pass
+
+
+class SmallDense(Levels, Training):
     pass
 
 
 class Pareto(Section):
     gate: Share
     methods: Annotated[tuple[Method, ...], Field(min_length=1)]
+    null_baselines: tuple[NullBaseline, ...]
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
-        if len(set(self.methods)) != len(self.methods):
-            raise ValueError("expected each of methods once")
+        for names in (self.methods, self.null_baselines):
+            if len(set(names)) != len(names):
+                raise ValueError("expected each of methods and null_baselines once")
         return self
 
 
@@ -119,22 +169,39 @@ class Params(Section):
     precision: Literal["float32", "mixed_bfloat16"]
     data: Data
     model: Model
+    recipes: dict[str, Recipe]
     baseline: Training
     prune: Prune
     freeze: Freeze
     masked: Masked
+    gradual: Gradual
+    iterative: Iterative
+    random: RandomMasks
+    small_dense: SmallDense
     pareto: Pareto
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds: expected each seed once")
-        if self.masked.levels[0] < self.freeze.levels[0]:
+        for name, section in self:
+            if isinstance(section, Training) and section.recipe not in self.recipes:
+                raise ValueError(
+                    f"{name}.recipe: expected one of recipes, {', '.join(self.recipes)} (received {section.recipe})"
+                )
+        for name in ("baseline", "small_dense"):
+            if self.recipes[getattr(self, name).recipe].distillation > 0:
+                raise ValueError(f"{name}.recipe: expected one with distillation: 0, a dense network has no teacher")
+        if not self.prune.levels:
+            raise ValueError("prune.levels: expected at least one level")
+        if self.masked.levels and not self.freeze.levels:
+            raise ValueError("freeze.levels: expected at least one, since method 4 starts from method 3's weights")
+        if self.masked.levels and self.masked.levels[0] < self.freeze.levels[0]:
             raise ValueError(
                 f"masked.levels: expected no level below the first of freeze.levels, {self.freeze.levels[0]}, "
                 f"since method 4 starts from method 3's weights (received {self.masked.levels[0]})"
             )
-        if self.freeze.levels[0] < self.prune.levels[0]:
+        if self.freeze.levels and self.freeze.levels[0] < self.prune.levels[0]:
             raise ValueError(
                 f"freeze.levels: expected no level below the first of prune.levels, {self.prune.levels[0]}, since "
                 f"method 3 starts from method 1's weights (received {self.freeze.levels[0]})"

@@ -47,6 +47,11 @@ def rows_file(stage: str, seed: int) -> Path:
     return Path("metrics") / stage / f"{seed}.csv"
 
 
+def cost_file(stage: str, seed: int) -> Path:
+    """What the stage's last run spent; it differs from run to run, and neither Git nor DVC tracks it."""
+    return Path("costs") / stage / f"{seed}.json"
+
+
 def load_nearest(stage: str, seed: int, level: float) -> tuple[float, Weights]:
     """The stage's point at `level`, or at the highest level below it, as (level, weights).
 
@@ -65,10 +70,10 @@ def load_nearest(stage: str, seed: int, level: float) -> tuple[float, Weights]:
 
 
 def load_rows(stage: str, seed: int) -> pd.DataFrame:
-    """The rows of a stage's operating points, with the columns of `COLUMNS`.
+    """The rows of a stage's operating points, with the columns of `COLUMNS`; none if its levels are empty.
 
     Raises:
-        InputError: the file is missing, damaged or empty.
+        InputError: the file is missing or damaged.
     """
     path = rows_file(stage, seed)
     try:
@@ -80,7 +85,7 @@ def load_rows(stage: str, seed: int) -> pd.DataFrame:
         ) from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected a CSV file of operating points. Received: {error}") from None
-    if list(rows.columns) != COLUMNS or rows.empty or rows.isna().to_numpy().any():
+    if list(rows.columns) != COLUMNS or rows.isna().to_numpy().any():
         raise InputError(
             f"{path}: expected a row per operating point with the columns {', '.join(COLUMNS)} and no gaps. "
             f"Received: {len(rows)} rows with {', '.join(rows.columns)}"

@@ -1,6 +1,7 @@
-"""The last step: all methods' points to one frontier, the submitted weights, and their one look at the test split."""
+"""The last step: all methods' points to one frontier, the submitted weights, and the one look at the test split."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -19,9 +20,31 @@ from prunefront.weights import load_weights
 
 
 def load_frontier(params: Pareto, seeds: tuple[int, ...]) -> pd.DataFrame:
-    """The scored operating points of the methods and seeds that the parameters name, and of no others."""
-    rows = pd.concat([load_rows(method, seed) for method in params.methods for seed in seeds], ignore_index=True)
-    return scored(rows, params.gate)
+    """The scored operating points of the methods and seeds that the parameters name, and of no others.
+
+    Null baselines come last. They are neither on the frontier nor eligible: they show what the methods are worth.
+
+    Raises:
+        InputError: no method has any operating point, or results are missing or damaged.
+    """
+    methods = _rows(params.methods, seeds)
+    if methods is None:
+        raise InputError(
+            f"Expected an operating point of at least one method; give one of them levels. Received: none in the "
+            f"results of {', '.join(params.methods)}"
+        )
+    points = scored(methods, params.gate).assign(eligible=True)
+    null = _rows(params.null_baselines, seeds)
+    if null is None:
+        return points
+    shown = scored(null, params.gate).assign(on_frontier=False, eligible=False)
+    return pd.concat([points, shown], ignore_index=True)
+
+
+def _rows(stages: Sequence[str], seeds: tuple[int, ...]) -> pd.DataFrame | None:
+    tables = [load_rows(stage, seed) for stage in stages for seed in seeds]
+    filled = [table for table in tables if not table.empty]  # no levels, no points
+    return pd.concat(filled, ignore_index=True) if filled else None
 
 
 def choose(points: pd.DataFrame, baselines: pd.DataFrame) -> tuple[pd.Series, bool]:
@@ -30,14 +53,14 @@ def choose(points: pd.DataFrame, baselines: pd.DataFrame) -> tuple[pd.Series, bo
     Where no operating point is above the gate, the most accurate dense network is submitted: nothing pruned was good
     enough, and the row says so (sparsity of the baseline, score 0).
     """
-    chosen = select(points)
+    chosen = select(points[points["eligible"]])
     if chosen is not None:
         return chosen, True
     return baselines.assign(score=0.0).iloc[int(baselines["val_accuracy"].argmax())], False
 
 
 def submit(experiment: Experiment, points: pd.DataFrame, chosen: pd.Series, above_gate: bool) -> None:
-    """Reads the test split for the chosen point and its dense baseline, and writes every result.
+    """Reads the test split, after the choice, for every point and the dense baseline, and writes every result.
 
     Args:
         experiment: of the chosen point's seed.
@@ -49,12 +72,16 @@ def submit(experiment: Experiment, points: pd.DataFrame, chosen: pd.Series, abov
         InputError: the weights on disk are not those that the row was measured on.
     """
     dense = load_rows("baseline", experiment.seed).iloc[0]
-    source, dense_source = _measured(chosen), _measured(dense)
-    test = read_split("test")
-    experiment.model.set_weights(load_weights(dense_source))
-    dense_accuracy, _ = evaluate(experiment.model, test)
-    experiment.model.set_weights(load_weights(source))
-    accuracy, _ = evaluate(experiment.model, test)
+    test, model = read_split("test"), experiment.model
+
+    def tested(row: pd.Series) -> float:
+        model.set_weights(load_weights(_measured(row)))
+        accuracy, _ = evaluate(model, test)
+        return accuracy
+
+    source = _measured(chosen)
+    accuracy, dense_accuracy = tested(chosen), tested(dense)
+    points = points.assign(test_accuracy=[tested(row) for _, row in points.iterrows()])
 
     with replacing(SUBMITTED) as partial:
         shutil.copyfile(source, partial)

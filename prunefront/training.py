@@ -1,16 +1,25 @@
 """Fitting and evaluating: the only place where models meet data."""
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 
 from prunefront.data import Split
 from prunefront.errors import InputError
 from prunefront.masked_training import hold_masks
 from prunefront.masks import Masks, Weights
 from prunefront.network import freeze_layers
-from prunefront.params import Training
+from prunefront.params import Recipe, Training
 from prunefront.progress import Progress
+from prunefront.recipes import augmented, distil, learning_rate, loss, optimizer, scale_dropout, steps_per_epoch
 from prunefront.runtime import keras
+
+
+@dataclass
+class Cost:
+    """What has been spent on training."""
+
+    epochs: int = 0
+    images: int = 0
 
 
 @dataclass(frozen=True)
@@ -22,31 +31,45 @@ class Trainer:
         train: the examples to fit.
         validation: the examples that choose the best epoch.
         seed: of weights, shuffling and dropout, set anew for each fit, so that no fit depends on those before it.
+        recipe: how to train.
         progress: where each epoch is reported.
+        teacher: the dense network for distillation, where the recipe asks for it.
+        cost: counts the epochs.
     """
 
     make_model: Callable[[], "keras.Model"]
     train: Split
     validation: Split
     seed: int
+    recipe: Recipe
     progress: Progress
+    teacher: "keras.Model | None" = None
+    cost: Cost = field(default_factory=Cost)
+
+    def steps(self, training: Training, epochs: int) -> int:
+        """Training steps in so many epochs."""
+        return epochs * steps_per_epoch(self.train, training)
 
     def fit(
         self,
         start: Weights | None,
-        recipe: Training,
+        training: Training,
         *,
         masks: Masks | None = None,
         frozen: Collection[int] = (),
+        ramp: "keras.callbacks.Callback | None" = None,
+        ramp_epochs: int = 0,
         label: str = "",
     ) -> Weights:
         """Trains and returns the weights of the epoch with the best validation accuracy (the first of equals).
 
         Args:
             start: weights in model order to start from; None starts from random ones.
-            recipe: epochs, batch size, learning rate. The optimizer, Adam, is always a new one.
+            training: epochs, batch size, learning rate. The optimizer is always a new one.
             masks: weights to hold at zero, see `hold_masks`.
             frozen: numbers of layers (see `network.owners`) that are not trained.
+            ramp: a callback that prunes the model further while it trains, see `prune_further`.
+            ramp_epochs: the epochs that the ramp takes; the best epoch is one of those after it.
             label: what the fit is for, shown before each epoch's progress.
 
         Raises:
@@ -54,35 +77,54 @@ class Trainer:
         """
         keras.utils.set_random_seed(self.seed)
         model = self.make_model()
+        scale_dropout(model, self.recipe.dropout)
         if start is not None:
             model.set_weights(start)
         if frozen:
             freeze_layers(model, frozen)
-        if masks is not None:
-            hold_masks(model, masks, allow_empty_layers=True)  # a high level may leave a layer nothing
-        if recipe.epochs == 0 or not model.trainable_weights:
+        if masks is not None:  # a high level may leave a layer nothing
+            hold_masks(model, masks, allow_empty_layers=True, adjustable=ramp is not None)
+        if training.epochs == 0 or not model.trainable_weights:
             return model.get_weights()
-        compile_classifier(model, keras.optimizers.Adam(recipe.learning_rate))
-        callbacks = [
-            keras.callbacks.EarlyStopping(
-                "val_accuracy", mode="max", patience=recipe.epochs, restore_best_weights=True
-            ),
-            keras.callbacks.TerminateOnNaN(raise_error=True),
-            _Report(self.progress, f"{label} epoch" if label else "epoch", recipe.epochs),
-        ]
+        if self.teacher is not None:
+            distil(model, self.teacher, self.recipe.distillation, self.recipe.temperature)
+        rate = learning_rate(self.recipe, training, steps_per_epoch(self.train, training))
+        model.compile(optimizer(self.recipe, rate), loss(self.recipe, model.output_shape[-1]), metrics=["accuracy"])
+        self._fit(model, training, [] if ramp is None else [ramp], ramp_epochs, label)
+        return model.get_weights()
+
+    def _fit(
+        self,
+        model: "keras.Model",
+        training: Training,
+        callbacks: "Sequence[keras.callbacks.Callback]",
+        ramp_epochs: int,
+        label: str,
+    ) -> None:
+        best = keras.callbacks.EarlyStopping(
+            "val_accuracy",
+            mode="max",
+            patience=training.epochs,
+            restore_best_weights=True,
+            start_from_epoch=ramp_epochs,
+        )
+        report = _Report(self.progress, f"{label} epoch" if label else "epoch", training.epochs)
+        if self.recipe.augments:
+            data = {"x": augmented(self.train, self.recipe, training.batch_size, self.seed), "shuffle": False}
+        else:
+            data = {"x": self.train.x, "y": self.train.y, "batch_size": training.batch_size}
         try:
-            model.fit(
-                self.train.x,
-                self.train.y,
-                batch_size=recipe.batch_size,
-                epochs=recipe.epochs,
+            history = model.fit(
+                **data,
+                epochs=training.epochs,
                 validation_data=(self.validation.x, self.validation.y),
-                callbacks=callbacks,
+                callbacks=[*callbacks, best, keras.callbacks.TerminateOnNaN(raise_error=True), report],
                 verbose=0,
             )
         except RuntimeError as error:
             raise InputError(f"training diverged; expected a finite loss, lower the learning rate. {error}") from None
-        return model.get_weights()
+        self.cost.epochs += len(history.epoch)
+        self.cost.images += len(history.epoch) * len(self.train.y)
 
 
 def evaluate(model: "keras.Model", split: Split) -> tuple[float, float]:

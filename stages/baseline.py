@@ -11,10 +11,10 @@ def baseline(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
     from prunefront.experiment import record, set_up_experiment
 
     experiment = set_up_experiment(params, seed)
-    recipe = experiment.params.baseline
+    training = experiment.params.baseline
     start = experiment.starting_weights()
-    with experiment.progress("baseline", 1, recipe.epochs) as progress:
-        weights = experiment.trainer(progress).fit(start, recipe)
+    with experiment.progress("baseline", 1, training.epochs) as progress:
+        weights = experiment.trainer(progress, training).fit(start, training)
         record(experiment, "baseline", [(0.0, weights)], progress)
 
 

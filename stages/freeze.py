@@ -13,11 +13,11 @@ def freeze(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
     from prunefront.points import load_nearest
 
     experiment = set_up_experiment(params, seed)
-    recipe = experiment.params.freeze
-    _, start = load_nearest("prune_global", experiment.seed, recipe.levels[0])
-    with experiment.progress("freeze", len(recipe.levels), recipe.epochs) as progress:
-        trainer = experiment.trainer(progress)
-        record(experiment, "freeze", walk(start, trainer, recipe, experiment.owners, experiment.prunable), progress)
+    training = experiment.params.freeze
+    _, start = load_nearest("prune_global", experiment.seed, min(training.levels, default=1.0))
+    with experiment.progress("freeze", len(training.levels), training.epochs) as progress:
+        trainer = experiment.trainer(progress, training)
+        record(experiment, "freeze", walk(start, trainer, training, experiment.owners, experiment.prunable), progress)
 
 
 if __name__ == "__main__":

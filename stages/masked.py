@@ -15,11 +15,11 @@ def masked(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
     from prunefront.points import load_nearest
 
     experiment = set_up_experiment(params, seed)
-    recipe = experiment.params.masked
+    training = experiment.params.masked
     start = partial(load_nearest, "freeze", experiment.seed)
-    with experiment.progress("masked", len(recipe.levels), recipe.epochs) as progress:
-        trainer = experiment.trainer(progress)
-        record(experiment, "masked", walk(start, trainer, recipe, experiment.prunable), progress)
+    with experiment.progress("masked", len(training.levels), training.epochs) as progress:
+        trainer = experiment.trainer(progress, training)
+        record(experiment, "masked", walk(start, trainer, training, experiment.prunable), progress)
 
 
 if __name__ == "__main__":

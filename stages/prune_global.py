@@ -11,13 +11,16 @@ def prune_global(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None
     from prunefront.experiment import record, set_up_experiment
     from prunefront.masks import global_masks
     from prunefront.methods.prune import prune
-    from prunefront.points import load_nearest
 
     experiment = set_up_experiment(params, seed)
     levels = experiment.params.prune.levels
-    _, dense = load_nearest("baseline", experiment.seed, 0.0)
     with experiment.progress("prune_global", len(levels)) as progress:
-        record(experiment, "prune_global", prune(dense, levels, global_masks, experiment.prunable), progress)
+        record(
+            experiment,
+            "prune_global",
+            prune(experiment.dense_weights(), levels, global_masks, experiment.prunable),
+            progress,
+        )
 
 
 if __name__ == "__main__":

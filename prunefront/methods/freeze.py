@@ -8,18 +8,18 @@ from prunefront.masks import (
     apply_masks,
     count_false,
     count_zeros,
-    global_masks,
-    nonzero_masks,
+    further_masks,
     prune_smallest,
 )
 from prunefront.params import Freeze
+from prunefront.saliency import ALLOCATIONS, Score
 from prunefront.training import Trainer
 
 
 def freeze(
     start: Weights,
     trainer: Trainer,
-    recipe: Freeze,
+    training: Freeze,
     owners: Sequence[int],
     prunable: Sequence[bool],
 ) -> Iterator[tuple[float, Weights]]:
@@ -33,22 +33,24 @@ def freeze(
     Args:
         start: method 1's weights at the first level.
         trainer: retrains.
-        recipe: the levels, how to retrain, and the share of all zeros that the frozen layers hold at least.
+        training: the levels, how to retrain, the allocation, and the share of all zeros that the frozen layers hold at
+            least.
         owners: for each weight array the number of its layer, see `network.owners`.
         prunable: for each weight array whether it may be pruned.
     """
+    score = ALLOCATIONS[training.allocation]
     weights = start
-    for level in recipe.levels:
-        masks = _masks_at(weights, level, prunable)
-        frozen = layers_to_freeze(masks, recipe.frozen_share, owners, prunable)
+    for level in training.levels:
+        masks = further_masks(weights, level, prunable, score)
+        frozen = layers_to_freeze(masks, training.frozen_share, owners, prunable)
         inside = [owner in frozen and allowed for owner, allowed in zip(owners, prunable, strict=True)]
         outside = [allowed and not within for within, allowed in zip(inside, prunable, strict=True)]
         needed = count_false(masks)
-        begun = _merge(apply_masks(weights, masks), _thresholded(weights, needed, inside), inside)
-        retrained = trainer.fit(begun, recipe, frozen=frozen, label=f"{level:.1%}")
+        begun = _merge(apply_masks(weights, masks), _thresholded(weights, needed, inside, score), inside)
+        retrained = trainer.fit(begun, training, frozen=frozen, label=f"{level:.1%}")
         # Zeros that never saw a gradient are still there: the frozen layers need to hold that many fewer.
         remaining = count_zeros([w for w, counted in zip(retrained, outside, strict=True) if counted])
-        weights = _merge(retrained, _thresholded(weights, max(0, needed - remaining), inside), inside)
+        weights = _merge(retrained, _thresholded(weights, max(0, needed - remaining), inside, score), inside)
         yield level, weights
 
 
@@ -76,15 +78,8 @@ def layers_to_freeze(masks: Masks, share: float, owners: Sequence[int], prunable
     return frozenset(frozen)
 
 
-def _masks_at(weights: Weights, level: float, prunable: Sequence[bool]) -> Masks:
-    """Method 1's masks at a level; where the weights are sparser already, those of all their zeros."""
-    masks = global_masks(weights, level, prunable)
-    zeros = nonzero_masks(weights, prunable)
-    return zeros if count_false(zeros) > count_false(masks) else masks
-
-
-def _thresholded(weights: Weights, count: int, inside: Sequence[bool]) -> Weights:
-    return apply_masks(weights, prune_smallest(weights, count, inside))
+def _thresholded(weights: Weights, count: int, inside: Sequence[bool], score: Score) -> Weights:
+    return apply_masks(weights, prune_smallest(weights, count, inside, score))
 
 
 def _merge(outside_from: Weights, inside_from: Weights, inside: Sequence[bool]) -> Weights:

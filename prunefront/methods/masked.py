@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from prunefront.masks import Weights, apply_masks, global_masks, nonzero_masks
+from prunefront.masks import Weights, apply_masks, further_masks, nonzero_masks
 from prunefront.params import Masked
+from prunefront.saliency import ALLOCATIONS
 from prunefront.training import Trainer
 
 
 def masked(
     start: Callable[[float], tuple[float, Weights]],
     trainer: Trainer,
-    recipe: Masked,
+    training: Masked,
     prunable: Sequence[bool],
 ) -> Iterator[tuple[float, Weights]]:
     """Retrains at each level from method 3's weights, with every zero held.
@@ -18,11 +19,13 @@ def masked(
     Args:
         start: gives method 3's weights at a level, or at the highest level below it, with that level.
         trainer: retrains.
-        recipe: the levels and how to retrain.
+        training: the levels, how to retrain, and the allocation.
         prunable: for each weight array whether it may be pruned.
     """
-    for level in recipe.levels:
+    for level in training.levels:
         reached, weights = start(level)
-        if reached < level:  # method 3 has no such level: threshold further by method 1's rule
-            weights = apply_masks(weights, global_masks(weights, level, prunable))
-        yield level, trainer.fit(weights, recipe, masks=nonzero_masks(weights, prunable), label=f"{level:.1%}")
+        if (
+            reached < level
+        ):  # method 3 has no such level: threshold further, by method 1's rule unless another is asked for
+            weights = apply_masks(weights, further_masks(weights, level, prunable, ALLOCATIONS[training.allocation]))
+        yield level, trainer.fit(weights, training, masks=nonzero_masks(weights, prunable), label=f"{level:.1%}")

@@ -1,0 +1,35 @@
+"""Iterative magnitude pruning with the learning rate rewound, and the same with random masks as a null baseline."""
+
+from collections.abc import Iterator, Sequence
+
+from prunefront.masks import Weights, further_masks
+from prunefront.params import Iterative, RandomMasks
+from prunefront.saliency import Score
+from prunefront.training import Trainer
+
+
+def iterative(
+    dense: Weights,
+    trainer: Trainer,
+    training: Iterative | RandomMasks,
+    score: Score,
+    prunable: Sequence[bool],
+) -> Iterator[tuple[float, Weights]]:
+    """Walks the levels upwards: prunes, retrains with the zeros held, prunes what came out further.
+
+    Each level is trained by the whole learning-rate schedule from its beginning, weights are not rewound: Renda,
+    Frankle and Carbin, "Comparing rewinding and fine-tuning in neural network pruning" (2020). Weights that start
+    sparser than a level keep the zeros that they have.
+
+    Args:
+        dense: weights in model order to start from.
+        trainer: retrains.
+        training: the levels and how to retrain.
+        score: the saliency score.
+        prunable: for each weight array whether it may be pruned.
+    """
+    weights = dense
+    for level in training.levels:
+        masks = further_masks(weights, level, prunable, score)
+        weights = trainer.fit(weights, training, masks=masks, label=f"{level:.2%}")
+        yield level, weights

@@ -1,0 +1,25 @@
+"""Iterative pruning: prune, retrain with the learning rate rewound, prune further."""
+
+from stages import PARAMS, ParamsOption, SeedOption, run
+
+
+def iterative(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
+    """Iterative pruning: prune, retrain with the learning rate rewound, prune further.
+
+    Reads models/baseline/SEED/; writes models/iterative/SEED/ and metrics/iterative/SEED.json and SEED.csv.
+    """
+    from prunefront.experiment import record, set_up_experiment
+    from prunefront.methods.iterative import iterative as walk
+    from prunefront.saliency import ALLOCATIONS
+
+    experiment = set_up_experiment(params, seed)
+    training = experiment.params.iterative
+    with experiment.progress("iterative", len(training.levels), training.epochs) as progress:
+        trainer = experiment.trainer(progress, training)
+        score = ALLOCATIONS[training.allocation]
+        points = walk(experiment.dense_weights(), trainer, training, score, experiment.prunable)
+        record(experiment, "iterative", points, progress)
+
+
+if __name__ == "__main__":
+    run(iterative)

@@ -1,0 +1,26 @@
+"""Null baseline: random masks, drawn in each array, with the retraining of `iterative`."""
+
+from stages import PARAMS, ParamsOption, SeedOption, run
+
+
+def random_layerwise(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
+    """Null baseline: random masks, drawn in each array, with the retraining of `iterative`.
+
+    Reads models/baseline/SEED/; writes models/random_layerwise/SEED/ and SEED.json and SEED.csv in
+    metrics/random_layerwise/.
+    """
+    from prunefront.experiment import record, set_up_experiment
+    from prunefront.methods.iterative import iterative as walk
+    from prunefront.saliency import random_scores
+
+    experiment = set_up_experiment(params, seed)
+    training = experiment.params.random
+    with experiment.progress("random_layerwise", len(training.levels), training.epochs) as progress:
+        trainer = experiment.trainer(progress, training)
+        score = random_scores(experiment.seed, layerwise=True)
+        points = walk(experiment.dense_weights(), trainer, training, score, experiment.prunable)
+        record(experiment, "random_layerwise", points, progress)
+
+
+if __name__ == "__main__":
+    run(random_layerwise)

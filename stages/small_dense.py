@@ -1,0 +1,24 @@
+"""Null baseline: narrow dense networks with as many parameters as the sparse ones have left."""
+
+from stages import PARAMS, ParamsOption, SeedOption, run
+
+
+def small_dense(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
+    """Null baseline: narrow dense networks with as many parameters as the sparse ones have left.
+
+    Writes models/small_dense/SEED/ and metrics/small_dense/SEED.json and SEED.csv.
+    """
+    from prunefront.experiment import record, set_up_experiment
+    from prunefront.methods.small_dense import small_dense as walk
+
+    experiment = set_up_experiment(params, seed)
+    training = experiment.params.small_dense
+    with experiment.progress("small_dense", len(training.levels), training.epochs) as progress:
+        trainer = experiment.trainer(progress, training)
+        shapes = [tuple(variable.shape) for variable in experiment.model.weights]
+        points = walk(experiment.make_model, shapes, trainer, training, experiment.prunable)
+        record(experiment, "small_dense", points, progress)
+
+
+if __name__ == "__main__":
+    run(small_dense)
