@@ -44,7 +44,7 @@ def keep_largest(scores: np.ndarray, pruned: int) -> np.ndarray:
     and miss the count. The same order at every count makes masks nest as the count grows.
 
     Args:
-        scores: any shape, finite.
+        scores: any shape, no NaN.
         pruned: how many to remove, in [0, scores.size].
 
     Returns:
@@ -99,12 +99,13 @@ def further_masks(weights: Sequence[ArrayLike], sparsity: float, prunable: Seque
 def prune_smallest(
     weights: Sequence[ArrayLike], pruned: int, prunable: Sequence[bool] | None = None, score: Score = magnitude
 ) -> Masks:
-    """Masks that remove exactly the `pruned` lowest scores among all prunable weights together.
+    """Masks that remove exactly the `pruned` lowest scores among all prunable weights together, exact zeros first.
 
     Arguments and errors are those of `global_masks`, with a count in [0, number of prunable weights] for the sparsity.
     """
     arrays, chosen = _checked(weights, prunable)
-    pool = [score(a) for a, c in zip(arrays, chosen, strict=True) if c]
+    # Zeros go first whatever the score says of them: what is pruned stays pruned.
+    pool = [np.where(a != 0, score(a), -np.inf) for a, c in zip(arrays, chosen, strict=True) if c]
     flat = np.concatenate([s.ravel() for s in pool]) if pool else np.zeros(0)
     kept = keep_largest(flat, pruned)
     ends = np.cumsum([s.size for s in pool])[:-1]

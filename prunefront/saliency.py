@@ -1,8 +1,7 @@
 """Saliency scores: how much each weight matters. One threshold over the scores of all arrays makes the masks.
 
 How a score compares weights of different arrays is what allocates the sparsity over the layers. Within an array all but
-the random ones order weights by magnitude, the first of equal ones lowest, and exact zeros are lowest in every array:
-what is pruned stays pruned as the sparsity grows.
+the random ones order weights by magnitude, the first of equal ones lowest, so that masks nest as the sparsity grows.
 """
 
 from collections.abc import Callable
@@ -61,7 +60,7 @@ def random_scores(seed: int, layerwise: bool) -> Score:
     generator = np.random.default_rng(seed)
 
     def score(weights: np.ndarray) -> np.ndarray:
-        drawn = np.where(weights != 0, 1 + generator.random(weights.shape), 0)
+        drawn = generator.random(weights.shape)
         return -_share_above(drawn) if layerwise else drawn
 
     return score

@@ -1,5 +1,7 @@
 """The methods on a small network and real digits, with real training."""
 
+from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,19 +10,35 @@ import pytest
 from prunefront import global_masks, layerwise_masks, load_weights
 from prunefront.masked_training import assert_held, hold_masks
 from prunefront.masks import apply_masks, count_zeros, nonzero_masks, pruned_count
+from prunefront.methods import gradual as gradual_module
 from prunefront.methods.freeze import freeze, layers_to_freeze
+from prunefront.methods.iterative import iterative
 from prunefront.methods.masked import masked
 from prunefront.methods.prune import prune
-from prunefront.network import build_network, owners, prunable
-from prunefront.params import Freeze, Masked, Training, load_params
+from prunefront.methods.small_dense import small_dense
+from prunefront.network import build_network, multiply_adds, owners, prunable, widen
+from prunefront.params import Freeze, Gradual, Iterative, Masked, Recipe, SmallDense, Training, load_params
 from prunefront.progress import Progress
 from prunefront.runtime import keras, set_up
+from prunefront.saliency import ALLOCATIONS
+from prunefront.schedules import cubic_sparsity
 from prunefront.sources import load
 from prunefront.training import Split, Trainer, compile_classifier, evaluate
 from prunefront.weights import save_weights
 from tests.test_params import edited
 
-RECIPE = {"epochs": 2, "batch_size": 64, "learning_rate": 0.002}
+PLAIN = Recipe(
+    schedule="constant",
+    warmup_epochs=0,
+    weight_decay=0,
+    label_smoothing=0,
+    flip=False,
+    shift=0,
+    dropout=1.0,
+    distillation=0,
+    temperature=1.0,
+)
+RETRAINING = {"epochs": 2, "batch_size": 64, "learning_rate": 0.002, "recipe": "plain"}
 
 
 @pytest.fixture(scope="module")
@@ -30,9 +48,9 @@ def digits(tmp_path_factory):
     size = ("data.image_size", [10, 10]), ("data.channels", 1)
     dataset = load(load_params(edited(tmp_path_factory.mktemp("params"), *size)).data)
     train, validation = (Split(s.x.astype(np.float32) / 255, s.y) for s in (dataset.train, dataset.validation))
-    trainer = Trainer(lambda: build_network((10, 10, 1), 10), train, validation, 0, Progress("test", 100))
+    trainer = Trainer(lambda: build_network((10, 10, 1), 10), train, validation, 0, PLAIN, Progress("test", 100))
     model = trainer.make_model()
-    dense = trainer.fit(None, Training(**RECIPE))
+    dense = trainer.fit(None, Training(**RETRAINING))
     return SimpleNamespace(
         trainer=trainer, dense=dense, model=model, owners=owners(model), prunable=prunable(model), train=train
     )
@@ -52,18 +70,18 @@ def test_pruning_without_retraining_changes_nothing_but_zeros(digits, make_masks
 
 
 def test_freeze_holds_the_count_and_the_frozen_layers(digits, monkeypatch):
-    recipe = Freeze(levels=(0.5, 0.8, 0.97), frozen_share=0.9, **RECIPE)
+    training = Freeze(levels=(0.5, 0.8, 0.97), frozen_share=0.9, allocation="global", **RETRAINING)
     start = apply_masks(digits.dense, global_masks(digits.dense, 0.5))
     fits = []
     plain = Trainer.fit
 
-    def spy(self, begun, recipe, *, frozen, **kwargs):
-        result = plain(self, begun, recipe, frozen=frozen, **kwargs)
+    def spy(self, begun, training, *, frozen, **kwargs):
+        result = plain(self, begun, training, frozen=frozen, **kwargs)
         fits.append((begun, result, frozen))
         return result
 
     monkeypatch.setattr(Trainer, "fit", spy)
-    points = list(freeze(start, digits.trainer, recipe, digits.owners, digits.prunable))
+    points = list(freeze(start, digits.trainer, training, digits.owners, digits.prunable))
     assert [level for level, _ in points] == [0.5, 0.8, 0.97]
     for (level, weights), (begun, result, frozen) in zip(points, fits, strict=True):
         assert count_zeros(weights) == pruned_count(level, size_of(weights))
@@ -77,8 +95,8 @@ def test_freeze_holds_the_count_and_the_frozen_layers(digits, monkeypatch):
 
 def test_freeze_from_sparser_weights_keeps_their_count(digits):
     start = apply_masks(digits.dense, global_masks(digits.dense, 0.9))
-    recipe = Freeze(levels=(0, 0.5, 0.95), frozen_share=0.9, **RECIPE)
-    counts = [count_zeros(w) for _, w in freeze(start, digits.trainer, recipe, digits.owners, digits.prunable)]
+    training = Freeze(levels=(0, 0.5, 0.95), frozen_share=0.9, allocation="global", **RETRAINING)
+    counts = [count_zeros(w) for _, w in freeze(start, digits.trainer, training, digits.owners, digits.prunable)]
     size = size_of(digits.dense)
     assert counts == [pruned_count(0.9, size), pruned_count(0.9, size), pruned_count(0.95, size)]
 
@@ -97,8 +115,8 @@ def test_layers_to_freeze_by_zero_count():
 
 def test_masked_keeps_exactly_its_zeros(digits, tmp_path):
     stored = {0.5: apply_masks(digits.dense, global_masks(digits.dense, 0.5))}
-    recipe = Masked(levels=(0.5, 0.9), **RECIPE)
-    points = list(masked(lambda _: (0.5, stored[0.5]), digits.trainer, recipe, digits.prunable))
+    training = Masked(levels=(0.5, 0.9), allocation="global", **RETRAINING)
+    points = list(masked(lambda _: (0.5, stored[0.5]), digits.trainer, training, digits.prunable))
     for level, weights in points:
         assert count_zeros(weights) == pruned_count(level, size_of(weights))
         expected = nonzero_masks(apply_masks(stored[0.5], global_masks(stored[0.5], level)), digits.prunable)
@@ -135,23 +153,88 @@ def test_fit_keeps_the_best_epoch(digits):
         def advance(self, text):
             best.append(float(text.rsplit(" ", 1)[1]))
 
-    trainer = Trainer(digits.trainer.make_model, digits.train, digits.trainer.validation, 0, Spy("test", 8))
+    trainer = Trainer(digits.trainer.make_model, digits.train, digits.trainer.validation, 0, PLAIN, Spy("test", 8))
     # so small a batch that accuracy goes up and down
-    model.set_weights(trainer.fit(digits.dense, Training(epochs=8, batch_size=8, learning_rate=0.003)))
+    model.set_weights(trainer.fit(digits.dense, Training(epochs=8, batch_size=8, learning_rate=0.003, recipe="plain")))
     accuracy, _ = evaluate(model, digits.trainer.validation)
     assert accuracy == pytest.approx(max(best), abs=1e-4)
     assert best[-1] < max(best)
 
 
 def test_fits_do_not_depend_on_earlier_ones(digits):
-    recipe = Training(epochs=1, batch_size=64, learning_rate=0.001)
-    first, again = (digits.trainer.fit(digits.dense, recipe) for _ in range(2))
+    training = Training(epochs=1, batch_size=64, learning_rate=0.001, recipe="plain")
+    first, again = (digits.trainer.fit(digits.dense, training) for _ in range(2))
     assert all(one.tobytes() == other.tobytes() for one, other in zip(first, again, strict=True))
 
 
 def test_divergence_is_one_clear_line(digits):
     from prunefront import InputError
 
-    recipe = Training(epochs=3, batch_size=64, learning_rate=1e30)
+    training = Training(epochs=3, batch_size=64, learning_rate=1e30, recipe="plain")
     with pytest.raises(InputError, match=r"training diverged; .* lower the learning rate"):
-        digits.trainer.fit(digits.dense, recipe)
+        digits.trainer.fit(digits.dense, training)
+
+
+def test_iterative_walks_upwards_and_holds_its_zeros(digits):
+    training = Iterative(levels=(0.5, 0.9, 0.99), allocation="lamp", **RETRAINING)
+    trainer = replace(digits.trainer, recipe=PLAIN.model_copy(update={"schedule": "cosine"}))
+    before = digits.dense
+    for level, weights in iterative(digits.dense, trainer, training, ALLOCATIONS["lamp"], digits.prunable):
+        assert count_zeros(weights) == pruned_count(level, size_of(weights))
+        expected = global_masks(before, level, score=ALLOCATIONS["lamp"])
+        assert all(np.array_equal(w != 0, mask) for w, mask in zip(weights, expected, strict=True))
+        before = weights
+    assert level == 0.99
+
+
+def test_gradual_follows_the_cubic_curve_and_retrains_at_the_level(digits, monkeypatch):
+    training = Gradual(
+        levels=(0.5, 0.9), allocation="uniform", ramp_epochs=1, ramp_steps=5, **{**RETRAINING, "epochs": 3}
+    )
+    counts = []
+    plain = gradual_module.prune_further
+
+    def spy(model, masks, **kwargs):
+        plain(model, masks, **kwargs)
+        counts.append(count_zeros(model.get_weights()))
+
+    monkeypatch.setattr(gradual_module, "prune_further", spy)
+    score = ALLOCATIONS["uniform"]
+    points = list(gradual_module.gradual(digits.dense, digits.trainer, training, score, digits.prunable))
+    size = size_of(digits.dense)
+    assert [count_zeros(w) for _, w in points] == [pruned_count(0.5, size), pruned_count(0.9, size)]
+    steps = digits.trainer.steps(training, 1)
+    assert steps == 17  # 1,079 images in batches of 64
+    begun = count_zeros(digits.dense) / size
+    for step, count in zip((0, 5, 10, 15, 17), counts[:5], strict=True):
+        assert count == pytest.approx(pruned_count(cubic_sparsity(step, steps, begun, 0.5), size), abs=12)
+    assert len(counts) == 10
+
+
+def test_a_narrow_network_s_weights_give_the_same_outputs_in_the_full_one(digits):
+    narrow = build_network((10, 10, 1), 10, 0.3)
+    weights = [np.random.default_rng(0).normal(size=w.shape).astype(np.float32) for w in narrow.get_weights()]
+    narrow.set_weights(weights)
+    full = digits.trainer.make_model()
+    wide = widen(weights, [w.shape for w in full.get_weights()])
+    full.set_weights(wide)
+    x = digits.train.x[:8]
+    np.testing.assert_allclose(full.predict(x, verbose=0), narrow.predict(x, verbose=0), rtol=1e-4, atol=1e-2)
+    assert size_of(wide) - count_zeros(wide) == narrow.count_params()
+    assert multiply_adds(full, wide) == multiply_adds(narrow, weights)
+
+
+def test_small_dense_has_no_more_parameters_than_the_sparse_network(digits):
+    training = SmallDense(levels=(0.5, 0.97), **{**RETRAINING, "epochs": 1})
+    shapes = [w.shape for w in digits.dense]
+    make = partial(build_network, (10, 10, 1), 10)
+    for level, weights in small_dense(make, shapes, digits.trainer, training, digits.prunable):
+        limit = size_of(weights) - pruned_count(level, size_of(weights))
+        assert 0.9 * limit <= size_of(weights) - count_zeros(weights) <= limit
+
+
+def test_multiply_adds_of_the_report_s_network():
+    model = build_network((25, 25, 3), 5)
+    ones = [np.ones(w.shape) for w in model.get_weights()]
+    by_hand = 25**2 * 9 * 3 * 32 + 23**2 * 9 * 32**2 + 11**2 * 9 * 32 * 64 + 9**2 * 9 * 64**2 + 1024 * 512 + 512 * 5
+    assert multiply_adds(model, ones) == by_hand

@@ -1,0 +1,27 @@
+"""Copy a run's results to a folder that Git can hold: frontier, picture, parameters, cost, submitted weights."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stages import PARAMS, ParamsOption, run
+
+
+def publish(
+    folder: Annotated[Path, typer.Argument(help="The folder to write, for example results/mine.")],
+    params: ParamsOption = PARAMS,
+) -> None:
+    """Copy a run's results to a folder that Git can hold: frontier, picture, parameters, cost, submitted weights.
+
+    Reads metrics/, models/ and costs/; replaces FOLDER as a whole.
+    """
+    from prunefront.experiment import set_up_experiment
+    from prunefront.results import publish as write
+
+    write(set_up_experiment(params, None), params, folder)
+    print(f"wrote {folder}")
+
+
+if __name__ == "__main__":
+    run(publish)

@@ -1,0 +1,109 @@
+"""What each word of a training recipe does, seen on the numbers."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from prunefront.data import Split
+from prunefront.network import build_network
+from prunefront.params import Training
+from prunefront.progress import Progress
+from prunefront.recipes import augmented, distil, learning_rate, loss, scale_dropout
+from prunefront.runtime import keras
+from prunefront.training import Trainer, compile_classifier
+from tests.test_methods import PLAIN
+
+TRAINING = Training(epochs=4, batch_size=8, learning_rate=0.5, recipe="plain")
+rng = np.random.default_rng(0)
+IMAGES = Split(rng.random((32, 10, 10, 1), np.float32), np.arange(32) % 4)
+
+
+def recipe(**changes):
+    return PLAIN.model_copy(update=changes)
+
+
+def test_learning_rates_by_hand():
+    assert learning_rate(PLAIN, TRAINING, 10) == 0.5
+    cosine = learning_rate(recipe(schedule="cosine"), TRAINING, 10)
+    np.testing.assert_allclose([float(cosine(step)) for step in (0, 20, 40)], [0.5, 0.25, 0], atol=1e-6)
+    warm = learning_rate(recipe(schedule="cosine", warmup_epochs=2), TRAINING, 10)
+    np.testing.assert_allclose([float(warm(step)) for step in (0, 10, 20, 30, 40)], [0, 0.25, 0.5, 0.25, 0], atol=1e-6)
+    constant = learning_rate(recipe(warmup_epochs=1), TRAINING, 10)
+    np.testing.assert_allclose([float(constant(step)) for step in (0, 5, 10, 40)], [0, 0.25, 0.5, 0.5], atol=1e-6)
+
+
+def test_smoothed_labels_by_hand():
+    logits = np.log(np.array([[0.7, 0.1, 0.1, 0.1]], np.float32))
+    smoothed = float(np.mean(loss(recipe(label_smoothing=0.2), 4)(np.array([[0]]), logits)))
+    # 0.85 of the label's own class, 0.05 of each of the others
+    assert smoothed == pytest.approx(-(0.85 * np.log(0.7) + 0.15 * np.log(0.1)), rel=1e-5)
+    assert float(loss(PLAIN, 4)(np.array([[0]]), logits)) == pytest.approx(-np.log(0.7), rel=1e-5)
+
+
+def test_flips_and_shifts_move_pixels_and_nothing_else():
+    flips = np.concatenate([x for x, _ in augmented(IMAGES, recipe(flip=True), 8, 0)])
+    originals = {image.tobytes() for image in IMAGES.x}
+    mirrored = {np.ascontiguousarray(image[:, ::-1]).tobytes() for image in IMAGES.x}
+    seen = [image.tobytes() for image in flips]
+    assert all(one in originals | mirrored for one in seen)
+    assert 4 < sum(one in mirrored for one in seen) < 28
+
+    white = Split(np.ones((64, 10, 10, 1), np.float32), np.zeros(64, int))
+    shifted = np.concatenate([x for x, _ in augmented(white, recipe(shift=2), 64, 0)])[..., 0]
+    assert set(np.unique(shifted)) == {0, 1}
+    rows, columns = (10 - shifted.max(axis=axis).sum(axis=1) for axis in (2, 1))
+    assert set(rows) == set(columns) == {0, 1, 2}
+
+
+def test_augmentation_is_the_same_each_time_and_differs_between_epochs():
+    batches = augmented(IMAGES, recipe(flip=True, shift=2), 8, 0)
+    first, second = (np.concatenate([x for x, _ in batches]) for _ in range(2))
+    again = np.concatenate([x for x, _ in augmented(IMAGES, recipe(flip=True, shift=2), 8, 0)])
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(first, second)
+    labels = np.concatenate([y for _, y in batches])
+    assert sorted(labels) == sorted(IMAGES.y)
+
+
+def test_dropout_is_scaled():
+    model = build_network((10, 10, 1), 4)
+    scale_dropout(model, 0.1)
+    assert [layer.rate for layer in model.layers if isinstance(layer, keras.layers.Dropout)] == [0.025, 0.025, 0.05]
+
+
+def linear(kernel):
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(2, use_bias=False)])
+    model.set_weights([np.array([kernel], np.float32)])
+    return model
+
+
+def test_distillation_by_hand():
+    student, teacher = linear([0, 0]), linear([2 * np.log(3), 0])
+    compile_classifier(student, keras.optimizers.SGD(1.0))
+    distil(student, teacher, 0.25, 2.0)
+    x, y = np.ones((1, 1), np.float32), np.array([1])
+    # at temperature 2 the teacher says 3/4 and 1/4; an undecided student has the cross-entropy log 2 from anything
+    assert float(student.compute_loss(x, y, student(x))) == pytest.approx((0.75 + 0.25 * 4) * np.log(2), rel=1e-5)
+    assert student.evaluate(x, y, verbose=0)[0] == pytest.approx(np.log(2), rel=1e-5)
+    student.fit(x, y, verbose=0)
+    # gradient of the label: (1/2, -1/2); of the imitation: (1/2 - 3/4, 1/2 - 1/4) / 2 times 4
+    expected = -(0.75 * np.array([0.5, -0.5]) + 0.25 * 4 / 2 * np.array([-0.25, 0.25]))
+    np.testing.assert_allclose(student.get_weights()[0][0], expected, rtol=1e-5)
+    np.testing.assert_allclose(teacher.get_weights()[0][0], [2 * np.log(3), 0])
+
+
+def test_a_full_recipe_trains_the_same_each_time_and_counts_its_cost():
+    keras.utils.set_random_seed(0)
+    everything = recipe(
+        schedule="cosine", warmup_epochs=1, weight_decay=0.1, label_smoothing=0.1, flip=True, shift=1, distillation=0.5
+    )
+    make = lambda: build_network((10, 10, 1), 4)  # noqa: E731
+    trainer = Trainer(make, IMAGES, IMAGES, 0, everything, Progress("test", 10), teacher=make())
+    training = TRAINING.model_copy(update={"learning_rate": 0.01})
+    first, again = (trainer.fit(None, training) for _ in range(2))
+    assert all(np.array_equal(one, other) for one, other in zip(first, again, strict=True))
+    assert (trainer.cost.epochs, trainer.cost.images) == (8, 8 * 32)
+    for change in ({"label_smoothing": 0}, {"flip": False}, {"weight_decay": 0}, {"distillation": 0.1}):
+        other = replace(trainer, recipe=everything.model_copy(update=change)).fit(None, training)
+        assert not all(np.array_equal(one, another) for one, another in zip(first, other, strict=True))
