@@ -52,7 +52,7 @@ def draw_frontier(rows: pd.DataFrame, gate: float, submitted: "pd.Series", path:
         axes = figure.add_subplot()
         front = rows[rows["on_frontier"]].drop_duplicates(["sparsity", "val_accuracy"]).sort_values("sparsity")
         axes.plot(
-            _left(front["sparsity"]),
+            position(front["sparsity"]),
             front["val_accuracy"],
             color="0.8",
             linewidth=7,
@@ -66,7 +66,7 @@ def draw_frontier(rows: pd.DataFrame, gate: float, submitted: "pd.Series", path:
                 _draw_method(axes, str(method), group, style)
         axes.axhline(gate, color="black", linewidth=1, linestyle=(0, (2, 2)), label=f"accuracy gate ({gate:.0%})")
         axes.plot(
-            _left(submitted["sparsity"]),
+            position(submitted["sparsity"]),
             submitted["val_accuracy"],
             marker="*",
             markersize=20,
@@ -78,7 +78,7 @@ def draw_frontier(rows: pd.DataFrame, gate: float, submitted: "pd.Series", path:
             label=f"submitted: {submitted['method']} at {submitted['sparsity']:.1%}, "
             f"accuracy {submitted['val_accuracy']:.1%}",
         )
-        _label_axes(axes, rows)
+        label_axes(axes, rows)
         axes.legend(frameon=False, loc="lower left")
         with replacing(path) as partial:
             figure.savefig(partial, dpi=130, format="png", metadata={"Software": None})
@@ -88,17 +88,18 @@ def _draw_method(axes: Axes, method: str, group: pd.DataFrame, style: dict[str, 
     """One method's curve: the mean over seeds at each level, with the spread where there are several."""
     levels = group.groupby("target_sparsity")
     mean, spread = levels["val_accuracy"].mean(), levels["val_accuracy"].std()
-    x, seeds = _left(levels["sparsity"].mean()), group["seed"].nunique()
+    x, seeds = position(levels["sparsity"].mean()), group["seed"].nunique()
     label = f"{method} (mean of {seeds} seeds ± standard deviation)" if seeds > 1 else method
     axes.plot(x, mean, markersize=4.5, linewidth=1.4, label=label, zorder=3, **style)
     if seeds > 1:
         axes.fill_between(x, mean - spread, mean + spread, color=style["color"], alpha=0.2, linewidth=0, zorder=2)
 
 
-def _label_axes(axes: Axes, rows: pd.DataFrame) -> None:
+def label_axes(axes: Axes, rows: pd.DataFrame) -> None:
+    """Ticks, limits and labels of a picture of accuracy over sparsity, drawn at `position`."""
     densest = min(1, rows["sparsity"].max())
     ticks = [t for t in TICKS if t <= densest + (1 - densest) / 3]
-    axes.xaxis.set_major_locator(FixedLocator([_left(t) for t in ticks]))
+    axes.xaxis.set_major_locator(FixedLocator([position(t) for t in ticks]))
     axes.xaxis.set_major_formatter(FixedFormatter([f"{t:.4g}%" for t in 100 * np.array(ticks)]))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -109,6 +110,6 @@ def _label_axes(axes: Axes, rows: pd.DataFrame) -> None:
     axes.set_axisbelow(True)
 
 
-def _left(sparsity: Any) -> Any:
+def position(sparsity: Any) -> Any:
     """The horizontal position: 0 at 0 %, 1 at 90 %, 2 at 99 % of zeros."""
     return -np.log10(np.maximum(1 - sparsity, 1e-6))
