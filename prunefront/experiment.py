@@ -1,6 +1,5 @@
 """One stage's work, the same for all methods: evaluate each operating point, write its weights and its row."""
 
-import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -16,8 +15,9 @@ from prunefront.files import digest, replacing, replacing_folder, write_json
 from prunefront.masks import Weights
 from prunefront.network import build_network, count_trainable, owners, prunable
 from prunefront.params import NO_FILE, Params, Training, load_params
-from prunefront.points import COLUMNS, cost_file, level_name, load_nearest, rows_file, weights_folder
+from prunefront.points import COLUMNS, cost_file, level_name, load_nearest, rows_file, unfinished_folder, weights_folder
 from prunefront.progress import Progress
+from prunefront.resume import FinishedFits
 from prunefront.runtime import keras, set_up
 from prunefront.training import Cost, Trainer, compile_classifier, evaluate
 from prunefront.weights import check_shapes, load_weights, save_weights
@@ -33,8 +33,8 @@ class Experiment:
         make_model: builds the uncompiled network, narrower if it is given a width in (0, 1].
         model: one network of the kind, compiled for evaluating and writing weights; it is never trained.
         validation: the split that everything is chosen by.
+        finished: the fits of this stage that an interrupted run completed.
         cost: what the stage has spent on training.
-        started: when the stage started, in seconds of `time.monotonic`.
     """
 
     params: Params
@@ -42,8 +42,8 @@ class Experiment:
     make_model: Callable[..., "keras.Model"]
     model: "keras.Model"
     validation: Split
+    finished: FinishedFits
     cost: Cost = field(default_factory=Cost)
-    started: float = field(default_factory=time.monotonic)
 
     @property
     def owners(self) -> list[int]:
@@ -79,7 +79,15 @@ class Experiment:
             teacher = self.make_model()
             teacher.set_weights(self.dense_weights())
         return Trainer(
-            self.make_model, train, self.validation, self.seed, recipe, progress, teacher=teacher, cost=self.cost
+            self.make_model,
+            train,
+            self.validation,
+            self.seed,
+            recipe,
+            progress,
+            teacher=teacher,
+            cost=self.cost,
+            finished=self.finished,
         )
 
     def dense_weights(self) -> Weights:
@@ -107,7 +115,7 @@ def set_up_experiment(params_file: Path, seed: int | None) -> Experiment:
     make_model = partial(build_network, validation.x.shape[1:], classes)
     model = make_model()
     compile_classifier(model)
-    return Experiment(params, seed, make_model, model, validation)
+    return Experiment(params, seed, make_model, model, validation, FinishedFits(unfinished_folder(seed)))
 
 
 def record(
@@ -143,8 +151,8 @@ def record(
         with replacing(table_path) as partial:
             table.to_csv(partial, index=False, lineterminator="\n")
         write_json(table_path.with_suffix(".json"), summary(table))
-        seconds = round(time.monotonic() - experiment.started, 1)
-        write_json(cost_file(stage, experiment.seed), {**asdict(experiment.cost), "seconds": seconds})
+        write_json(cost_file(stage, experiment.seed), asdict(experiment.cost))
+    experiment.finished.forget()
     return table
 
 

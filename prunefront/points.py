@@ -52,6 +52,11 @@ def cost_file(stage: str, seed: int) -> Path:
     return Path("costs") / stage / f"{seed}.json"
 
 
+def unfinished_folder(seed: int) -> Path:
+    """Where a stage that trains keeps the fits that it has finished, until it is complete."""
+    return Path("unfinished") / str(seed)
+
+
 def load_nearest(stage: str, seed: int, level: float) -> tuple[float, Weights]:
     """The stage's point at `level`, or at the highest level below it, as (level, weights).
 

@@ -35,9 +35,9 @@ class Progress:
     ) -> None:
         self.bar.stop()
 
-    def advance(self, text: str) -> None:
-        """One step is done; `text` describes it."""
-        self.bar.advance(self.task)
+    def advance(self, text: str, steps: int = 1) -> None:
+        """A step, or several, are done; `text` describes it."""
+        self.bar.advance(self.task, steps)
         self.bar.update(self.task, description=f"{self.label}: {text}")
         if self.bar.disable:
             state = self.bar.tasks[0]

@@ -1,5 +1,6 @@
 """Fitting and evaluating: the only place where models meet data."""
 
+import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +12,7 @@ from prunefront.network import freeze_layers
 from prunefront.params import Recipe, Training
 from prunefront.progress import Progress
 from prunefront.recipes import augmented, distil, learning_rate, loss, optimizer, scale_dropout, steps_per_epoch
+from prunefront.resume import FinishedFits
 from prunefront.runtime import keras
 
 
@@ -20,6 +22,7 @@ class Cost:
 
     epochs: int = 0
     images: int = 0
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class Trainer:
         recipe: how to train.
         progress: where each epoch is reported.
         teacher: the dense network for distillation, where the recipe asks for it.
-        cost: counts the epochs.
+        cost: adds up what the fits took.
+        finished: keeps the result of each fit, so that an interrupted stage goes on at the next; None keeps nothing.
     """
 
     make_model: Callable[[], "keras.Model"]
@@ -45,6 +49,7 @@ class Trainer:
     progress: Progress
     teacher: "keras.Model | None" = None
     cost: Cost = field(default_factory=Cost)
+    finished: FinishedFits | None = None
 
     def steps(self, training: Training, epochs: int) -> int:
         """Training steps in so many epochs."""
@@ -75,6 +80,13 @@ class Trainer:
         Raises:
             InputError: the training diverged.
         """
+        key = self._key(start, training, masks, frozen, label)
+        found = self.finished.load(key) if self.finished and training.epochs else None
+        if found is not None:
+            weights, seconds = found
+            self._spent(training, seconds)
+            self.progress.advance(f"{label}: trained before the stage was interrupted", training.epochs)
+            return weights
         keras.utils.set_random_seed(self.seed)
         model = self.make_model()
         scale_dropout(model, self.recipe.dropout)
@@ -90,8 +102,34 @@ class Trainer:
             distil(model, self.teacher, self.recipe.distillation, self.recipe.temperature)
         rate = learning_rate(self.recipe, training, steps_per_epoch(self.train, training))
         model.compile(optimizer(self.recipe, rate), loss(self.recipe, model.output_shape[-1]), metrics=["accuracy"])
+        begun = time.monotonic()
         self._fit(model, training, [] if ramp is None else [ramp], ramp_epochs, label)
+        seconds = time.monotonic() - begun
+        self._spent(training, seconds)
+        if self.finished is not None:
+            self.finished.save(key, model.get_weights(), seconds)
         return model.get_weights()
+
+    def _key(
+        self,
+        start: Weights | None,
+        training: Training,
+        masks: Masks | None,
+        frozen: Collection[int],
+        label: str,
+    ) -> str:
+        if self.finished is None:
+            return ""
+        policy = keras.config.dtype_policy().name
+        settings = [training.model_dump(), self.recipe.model_dump(), sorted(frozen), label, self.seed, policy]
+        teacher = [] if self.teacher is None else self.teacher.get_weights()
+        data = [self.train.x, self.train.y, self.validation.x, self.validation.y]
+        return self.finished.key(settings, [*(start or []), *(masks or []), *teacher, *data])
+
+    def _spent(self, training: Training, seconds: float) -> None:
+        self.cost.epochs += training.epochs
+        self.cost.images += training.epochs * len(self.train.y)
+        self.cost.seconds += seconds
 
     def _fit(
         self,
@@ -114,7 +152,7 @@ class Trainer:
         else:
             data = {"x": self.train.x, "y": self.train.y, "batch_size": training.batch_size}
         try:
-            history = model.fit(
+            model.fit(
                 **data,
                 epochs=training.epochs,
                 validation_data=(self.validation.x, self.validation.y),
@@ -123,8 +161,6 @@ class Trainer:
             )
         except RuntimeError as error:
             raise InputError(f"training diverged; expected a finite loss, lower the learning rate. {error}") from None
-        self.cost.epochs += len(history.epoch)
-        self.cost.images += len(history.epoch) * len(self.train.y)
 
 
 def evaluate(model: "keras.Model", split: Split) -> tuple[float, float]:

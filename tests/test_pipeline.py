@@ -34,6 +34,11 @@ ENVIRONMENT = {
 ENVIRONMENT.pop("PYTHONPATH", None)
 
 
+# with their numbers of levels in the smallest parameters
+METHODS = {"prune_global": 3, "prune_layerwise": 3, "freeze": 2, "masked": 2, "gradual": 2, "iterative": 2}
+NULL_BASELINES = {"random_global": 1, "random_layerwise": 1, "small_dense": 1}
+
+
 def run(*command: str, folder: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
     result = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert not check or result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
@@ -81,7 +86,7 @@ def project(tmp_path_factory):
 
 def test_one_command_runs_everything(project):
     result = run("dvc", "repro", folder=project)
-    expected = [f"{stage}@{seed}" for stage in ("baseline", "freeze", "masked") for seed in (0, 1)]
+    expected = [f"{stage}@{seed}" for stage in ("baseline", *METHODS, *NULL_BASELINES) for seed in (0, 1)]
     assert set(expected) < set(stages_run(result))
     assert run("git", "status", "--short", folder=project).stdout.split() == ["??", "dvc.lock", "??", "metrics/"]
     run("git", "add", "-A", folder=project)
@@ -92,10 +97,10 @@ def test_the_frontier_has_a_row_per_method_seed_and_level(project):
     rows = pd.read_csv(project / "metrics" / "frontier.csv")
     counts = rows.groupby(["method", "seed"]).size().to_dict()
     assert counts == {
-        (method, seed): levels
-        for method, levels in (("prune_global", 3), ("prune_layerwise", 3), ("freeze", 2), ("masked", 2))
-        for seed in (0, 1)
+        (method, seed): levels for method, levels in (METHODS | NULL_BASELINES).items() for seed in (0, 1)
     }
+    assert not rows[rows["method"].isin(NULL_BASELINES)][["eligible", "on_frontier"]].to_numpy().any()
+    assert rows[rows["method"].isin(METHODS)]["eligible"].all()
     for row in rows.itertuples():
         name = f"s{row.target_sparsity * 100:.0f}.weights.h5"
         path = project / "models" / row.method / str(row.seed) / name
@@ -111,8 +116,8 @@ def test_the_submitted_weights_are_what_is_reported(project):
     summary = json.loads((project / "metrics" / "pareto.json").read_text())
     rows = pd.read_csv(project / "metrics" / "frontier.csv")
     submitted = summary["submitted"]
-    assert submitted["score"] == rows["score"].max()
-    assert set(summary["hypervolume"]) == {"prune_global", "prune_layerwise", "freeze", "masked"}
+    assert submitted["score"] == rows.loc[rows["eligible"], "score"].max()
+    assert set(summary["hypervolume"]) == {*METHODS, *NULL_BASELINES}
     model = build_network((10, 10, 1), 10)
     model.load_weights(project / "models" / "submitted.weights.h5")
     compile_classifier(model)
@@ -125,6 +130,30 @@ def test_the_submitted_weights_are_what_is_reported(project):
     loaded = load_weights(project / "models" / "submitted.weights.h5")
     for mine, theirs in zip(model.get_weights(), loaded, strict=True):
         np.testing.assert_array_equal(mine, theirs)
+
+
+def test_results_are_published_and_compared(project):
+    run("python", "-m", "stages.publish", "results/mine", folder=project)
+    folder = project / "results" / "mine"
+    names = ["cost.json", "frontier.csv", "params.yaml", "pareto.json", "pareto.png", "submitted.npz"]
+    assert sorted(p.name for p in folder.iterdir()) == names
+    submitted = load_weights(project / "models" / "submitted.weights.h5")
+    for mine, theirs in zip(load_weights(folder / "submitted.npz"), submitted, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    cost = json.loads((folder / "cost.json").read_text())
+    per_example = cost["multiply_adds_per_example"]
+    assert 0 < per_example["submitted"] < per_example["dense"]
+    assert cost["training"]["iterative"]["1"]["epochs"] == 4  # two levels of two
+    assert cost["training"]["baseline"]["0"]["multiply_adds"] == 3 * per_example["dense"] * 6 * 1079
+
+    compared = run("python", "-m", "stages.compare", "results/mine", "results/founding-report", folder=project)
+    line = next(line for line in compared.stdout.splitlines() if line.startswith("| founding-report: masked"))
+    assert "| 77.1 |" in line
+    assert (project / "comparison.png").stat().st_size > 10_000
+    refused = run("python", "-m", "stages.compare", "results/absent", folder=project, check=False)
+    assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1)
+    (project / "comparison.png").unlink()
+    shutil.rmtree(folder)
 
 
 def test_running_again_runs_nothing(project):
