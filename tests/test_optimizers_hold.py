@@ -1,0 +1,122 @@
+"""Pruned weights stay exactly zero under every optimizer, way to compile and fit, and precision."""
+
+import numpy as np
+import pytest
+
+from prunefront.masked_training import hold_masks
+from prunefront.runtime import set_up, tf
+from tests.holding import X, Y, check, compile_model, fit_and_check, held, optimizers, small
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    set_up("float32", 0)
+
+
+OPTIMIZERS = {
+    "adadelta": lambda: optimizers.Adadelta(0.5),
+    "adafactor": lambda: optimizers.Adafactor(0.05),
+    "adagrad": lambda: optimizers.Adagrad(0.05),
+    "adam": lambda: optimizers.Adam(0.05),
+    "adam amsgrad": lambda: optimizers.Adam(0.05, amsgrad=True),
+    "adamax": lambda: optimizers.Adamax(0.05),
+    "adamw": lambda: optimizers.AdamW(0.05, weight_decay=0.1),
+    "ftrl": lambda: optimizers.Ftrl(0.05, l1_regularization_strength=0.001),
+    "lamb": lambda: optimizers.Lamb(0.05),
+    "lion": lambda: optimizers.Lion(0.01, weight_decay=0.1),
+    "muon": lambda: optimizers.Muon(0.05),
+    "nadam": lambda: optimizers.Nadam(0.05),
+    "rmsprop": lambda: optimizers.RMSprop(0.05, momentum=0.9, centered=True),
+    "schedule-free adamw": lambda: optimizers.ScheduleFreeAdamW(0.05),
+    "sgd": lambda: optimizers.SGD(0.05),
+    "sgd nesterov": lambda: optimizers.SGD(0.05, momentum=0.9, nesterov=True),
+    "clipnorm": lambda: optimizers.SGD(0.05, momentum=0.9, clipnorm=0.1),
+    "global clipnorm": lambda: optimizers.Adam(0.05, global_clipnorm=0.1),
+    "clipvalue": lambda: optimizers.Adam(0.05, clipvalue=0.01),
+    "accumulation": lambda: optimizers.Adam(0.05, gradient_accumulation_steps=2),
+    "ema": lambda: optimizers.Adam(0.05, use_ema=True, ema_momentum=0.9),
+    "ema overwriting": lambda: optimizers.SGD(0.05, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=2),
+    "muon ema": lambda: optimizers.Muon(0.05, use_ema=True, ema_momentum=0.9),
+    "loss scale factor": lambda: optimizers.Adam(0.05, loss_scale_factor=8.0),
+    "loss scale": lambda: optimizers.LossScaleOptimizer(optimizers.SGD(0.05, momentum=0.9, use_ema=True)),
+    "schedule": lambda: optimizers.Adam(optimizers.schedules.CosineDecay(0.05, 10)),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_optimizers_with_full_slots(name):
+    """The optimizer has momentum for every weight before the masks come."""
+    model = compile_model(small(), OPTIMIZERS[name]())
+    model.fit(X, Y, epochs=2, batch_size=16, verbose=0)
+    _, masks = held(model)
+    fit_and_check(model, masks)
+
+
+def test_all_optimizers_of_keras_are_covered():
+    public = {n for n in dir(optimizers) if isinstance(getattr(optimizers, n), type)}
+    used = {type(make()).__name__ for make in OPTIMIZERS.values()}
+    assert public - used <= {"Optimizer", "MultiOptimizer", "OptimizerMap"}
+
+
+OPTIONS = {
+    "eager": ({"run_eagerly": True}, {}),
+    "steps per execution": ({"steps_per_execution": 2}, {}),
+    "class weight": ({}, {"class_weight": {0: 1.0, 1: 3.0}}),
+    "sample weight": ({}, {"sample_weight": np.linspace(0, 1, 48)}),
+    "validation split": ({}, {"validation_split": 0.25, "shuffle": False}),
+    "tf.data": (
+        {},
+        {"x": tf.data.Dataset.from_tensor_slices((X, Y)).batch(16), "y": None, "batch_size": None, "shuffle": False},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_ways_to_compile_and_fit(name):
+    compiled, fitted = OPTIONS[name]
+    model, masks = held(small())
+    fit_and_check(compile_model(model, optimizers.AdamW(0.05), **compiled), masks, **fitted)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64", "bfloat16"])
+def test_precisions(policy):
+    set_up(policy, 0)
+    model, masks = held(small())
+    compile_model(model, optimizers.SGD(0.1, momentum=0.9))
+    assert ("LossScale" in type(model.optimizer).__name__) == (policy == "mixed_float16")
+    fit_and_check(model, masks)
+
+
+def test_train_on_batch():
+    model, masks = held(small())
+    compile_model(model, optimizers.SGD(0.05, momentum=0.9))
+    for _ in range(3):
+        assert len(model.train_on_batch(X, Y)) == 2
+        check(model, masks)
+
+
+def test_several_optimizers_for_one_model():
+    model, masks = held(small())
+    chosen = optimizers.OptimizerMap(optimizers.SGD(0.05, momentum=0.9, use_ema=True))
+    chosen[model.weights[0].path] = optimizers.AdamW(0.05)
+    chosen["nothing"] = optimizers.Adam(0.05, use_ema=True)
+    fit_and_check(compile_model(model, optimizers.MultiOptimizer(chosen)), masks)
+
+
+def run_all_ones(hold, optimizer, **compiled):
+    set_up("float32", 1)
+    model = small()
+    if hold:
+        hold_masks(model, [np.ones(w.shape, bool) for w in model.get_weights()])
+    compile_model(model, optimizer(), **compiled)
+    history = model.fit(X, Y, epochs=3, batch_size=16, verbose=0, validation_data=(X, Y))
+    return model.get_weights(), history.history
+
+
+@pytest.mark.parametrize("compiled", [{}, {"steps_per_execution": 2}], ids=str)
+@pytest.mark.parametrize("name", ["adam", "muon ema", "accumulation", "sgd nesterov"])
+def test_all_ones_masks_equal_plain_fit_bit_for_bit(name, compiled):
+    plain, held_run = (run_all_ones(hold, OPTIMIZERS[name], **compiled) for hold in (False, True))
+    assert plain[1] == held_run[1]
+    for one, other in zip(plain[0], held_run[0], strict=True):
+        assert one.tobytes() == other.tobytes()
