@@ -42,14 +42,30 @@ def load_runs(folders: list[Path]) -> pd.DataFrame:
     return points
 
 
+def _whole(rows: pd.DataFrame) -> bool:
+    return (
+        set(NEEDED) <= set(rows.columns)
+        and not rows[NEEDED].isna().to_numpy().any()
+        and all(pd.api.types.is_numeric_dtype(rows[name]) for name in [*NEEDED[1:], "test_accuracy"])
+        and pd.api.types.is_bool_dtype(rows["eligible"])
+    )
+
+
 def tabulate(points: pd.DataFrame, levels: list[float]) -> pd.DataFrame:
-    """Mean accuracies over the seeds as text, "validation / test" in percent: a row per level, a column per method."""
+    """Mean accuracies over the seeds as text, "validation / test" in percent: a row per level, a column per method.
+
+    Raises:
+        InputError: no run has any of the levels.
+    """
 
     def cell(group: pd.DataFrame) -> str:
         validation, test = (100 * group[name].mean() for name in ("val_accuracy", "test_accuracy"))
         return f"{validation:.1f}" if pd.isna(test) else f"{validation:.1f} / {test:.1f}"
 
     chosen = points[points["target_sparsity"].isin(levels)]
+    if chosen.empty:
+        known = ", ".join(f"{level:.4g}" for level in sorted(set(points["target_sparsity"])))
+        raise InputError(f"Expected a level that a run has: {known}. Received: {', '.join(map(str, levels))}")
     cells = {
         (level, f"{run}: {method}"): cell(group)
         for (run, method, level), group in chosen.groupby(["run", "method", "target_sparsity"], sort=False)

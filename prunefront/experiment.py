@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from prunefront.certificate import certify
-from prunefront.data import Split, check_images, read_class_names, read_split
+from prunefront.data import Split, read_class_names, read_split
 from prunefront.errors import InputError
 from prunefront.files import digest, replacing, replacing_folder, write_json
 from prunefront.masks import Weights
@@ -28,6 +28,7 @@ class Experiment:
     """What the stages of one seed share.
 
     Attributes:
+        stage: the name of the stage, and of its method.
         params: the parameters of the run.
         seed: the replicate.
         make_model: builds the uncompiled network, narrower if it is given a width in (0, 1].
@@ -37,6 +38,7 @@ class Experiment:
         cost: what the stage has spent on training.
     """
 
+    stage: str
     params: Params
     seed: int
     make_model: Callable[..., "keras.Model"]
@@ -64,16 +66,14 @@ class Experiment:
         check_shapes(weights, self.model, f"model.weights ({path})")
         return weights
 
-    def progress(self, stage: str, levels: int, epochs: int = 0) -> Progress:
+    def progress(self, levels: int, epochs: int = 0) -> Progress:
         """The progress of a stage: at each level its epochs and, as one step more, the evaluation."""
-        return Progress(f"{stage}, seed {self.seed}", levels * (epochs + 1))
+        return Progress(f"{self.stage}, seed {self.seed}", levels * (epochs + 1))
 
     def trainer(self, progress: Progress, training: Training) -> Trainer:
         """A trainer on the training split, by the recipe that `training` names."""
         recipe = self.params.recipes[training.recipe]
         train = read_split("train")
-        if recipe.augments:
-            check_images(train.x.shape[1:])
         teacher = None
         if recipe.distillation > 0:
             teacher = self.make_model()
@@ -96,10 +96,11 @@ class Experiment:
         return weights
 
 
-def set_up_experiment(params_file: Path, seed: int | None) -> Experiment:
+def set_up_experiment(stage: str, params_file: Path, seed: int | None = None) -> Experiment:
     """Reads the parameters, seeds everything, reads the validation split and builds the network.
 
     Args:
+        stage: its name.
         params_file: see `load_params`.
         seed: the replicate; None takes the first of the parameters' seeds.
 
@@ -115,12 +116,10 @@ def set_up_experiment(params_file: Path, seed: int | None) -> Experiment:
     make_model = partial(build_network, validation.x.shape[1:], classes)
     model = make_model()
     compile_classifier(model)
-    return Experiment(params, seed, make_model, model, validation, FinishedFits(unfinished_folder(seed)))
+    return Experiment(stage, params, seed, make_model, model, validation, FinishedFits(unfinished_folder(stage, seed)))
 
 
-def record(
-    experiment: Experiment, stage: str, points: Iterable[tuple[float, Weights]], progress: Progress
-) -> pd.DataFrame:
+def record(experiment: Experiment, points: Iterable[tuple[float, Weights]], progress: Progress) -> pd.DataFrame:
     """Evaluates each operating point, writes its weights to `models/` and its row to `metrics/`.
 
     Earlier results of the stage are replaced only after the last point. Sparsity is counted over all trainable
@@ -128,7 +127,6 @@ def record(
 
     Args:
         experiment: see `Experiment`.
-        stage: the name of the stage, and of its method.
         points: (target sparsity, weights in model order), lowest level first.
         progress: advanced by one for each point.
 
@@ -138,10 +136,10 @@ def record(
     Raises:
         InputError: weights or loss that are not finite.
     """
-    rows = []
+    rows, stage = [], experiment.stage
     with replacing_folder(weights_folder(stage, experiment.seed)) as folder:
         for level, weights in points:
-            row = _record_point(experiment, stage, level, weights, folder)
+            row = _record_point(experiment, level, weights, folder)
             rows.append(row)
             progress.advance(
                 f"{level:.1%} -> sparsity {row['sparsity']:.4f}, validation accuracy {row['val_accuracy']:.4f}"
@@ -151,7 +149,7 @@ def record(
         with replacing(table_path) as partial:
             table.to_csv(partial, index=False, lineterminator="\n")
         write_json(table_path.with_suffix(".json"), summary(table))
-        write_json(cost_file(stage, experiment.seed), asdict(experiment.cost))
+        write_json(cost_file(stage, experiment.seed), {"rows_sha256": digest(table_path), **asdict(experiment.cost)})
     experiment.finished.forget()
     return table
 
@@ -170,10 +168,8 @@ def summary(rows: pd.DataFrame) -> dict[str, object]:
     }
 
 
-def _record_point(
-    experiment: Experiment, stage: str, level: float, weights: Weights, folder: Path
-) -> dict[str, object]:
-    model = experiment.model
+def _record_point(experiment: Experiment, level: float, weights: Weights, folder: Path) -> dict[str, object]:
+    model, stage = experiment.model, experiment.stage
     check_shapes(weights, model, f"{stage} at {level}")
     path = folder / f"{level_name(level)}.weights.h5"
     model.set_weights(weights)

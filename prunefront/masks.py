@@ -1,6 +1,6 @@
 """Saliency scores to masks, in plain NumPy.
 
-A *score* says how much a weight matters (here its magnitude); a *mask* says which weights are kept. Lists of weights
+A *score* says how much a weight matters (`prunefront.saliency`); a *mask* says which weights are kept. Lists of weights
 and of masks are in model order, the order of `keras.Model.get_weights()`.
 """
 
@@ -81,7 +81,7 @@ def global_masks(
         A boolean array for each array of `weights`, True = kept, with exactly `pruned_count` False in all.
 
     Raises:
-        InputError: sparsity outside [0, 1), NaN or infinite weights, or lists of different lengths.
+        InputError: sparsity outside [0, 1), NaN or infinite weights or scores, or lists of different lengths.
     """
     weights = list(weights)
     arrays, chosen = _checked(weights, prunable)
@@ -104,8 +104,7 @@ def prune_smallest(
     Arguments and errors are those of `global_masks`, with a count in [0, number of prunable weights] for the sparsity.
     """
     arrays, chosen = _checked(weights, prunable)
-    # Zeros go first whatever the score says of them: what is pruned stays pruned.
-    pool = [np.where(a != 0, score(a), -np.inf) for a, c in zip(arrays, chosen, strict=True) if c]
+    pool = [_scored(a, score) for a, c in zip(arrays, chosen, strict=True) if c]
     flat = np.concatenate([s.ravel() for s in pool]) if pool else np.zeros(0)
     kept = keep_largest(flat, pruned)
     ends = np.cumsum([s.size for s in pool])[:-1]
@@ -205,6 +204,17 @@ def _checked(weights: Sequence[ArrayLike], prunable: Sequence[bool] | None) -> t
                 f"{array.dtype}, with NaN, infinity or values that are not numbers"
             )
     return arrays, chosen
+
+
+def _scored(array: np.ndarray, score: Score) -> np.ndarray:
+    """The scores, with zeros below all others whatever the score says of them: what is pruned stays pruned."""
+    scores = np.asarray(score(array))
+    if scores.shape != array.shape or scores.dtype.kind not in "fiu" or not np.all(np.isfinite(scores)):
+        raise InputError(
+            f"Expected a score that gives finite real numbers of the shape of the weights, {array.shape}. Received: "
+            f"{getattr(score, '__name__', score)}, which gives shape {scores.shape} and dtype {scores.dtype}, or NaN"
+        )
+    return np.where(array != 0, scores, -np.inf)
 
 
 def _comparable(array: np.ndarray) -> np.ndarray:

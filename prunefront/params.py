@@ -2,7 +2,7 @@
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -25,6 +25,8 @@ Side = Annotated[int, Field(ge=1, le=4096, strict=True)]
 Pixels = tuple[Side, Side]
 Amount = Annotated[float, Field(ge=0, strict=True)]
 Positive = Annotated[float, Field(gt=0, strict=True)]
+# DVC reads recipes.NAME as a path of keys
+RecipeName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 Method = Literal["prune_global", "prune_layerwise", "freeze", "masked", "gradual", "iterative"]
 NullBaseline = Literal["random_global", "random_layerwise", "small_dense"]
 Allocation = Literal["global", "uniform", "erk", "lamp"]
@@ -79,12 +81,12 @@ class Recipe(Section):
     schedule: Literal["constant", "cosine"]
     warmup_epochs: Epochs
     weight_decay: Amount
-    label_smoothing: Fraction | Literal[0]
+    label_smoothing: Level
     flip: bool
-    shift: Annotated[int, Field(ge=0, strict=True)]
+    shift: Annotated[int, Field(ge=0, le=4096, strict=True)]
     dropout: Amount
     distillation: Share
-    temperature: Positive
+    temperature: Annotated[float, Field(gt=0, le=1000, strict=True)]
 
     @property
     def augments(self) -> bool:
@@ -133,7 +135,7 @@ class Gradual(Iterative):
 
     @model_validator(mode="after")
     def _time_to_retrain(self) -> Self:
-        if self.ramp_epochs >= self.epochs:
+        if self.levels and self.ramp_epochs >= self.epochs:
             raise ValueError(
                 f"expected ramp_epochs below epochs, so that each level is retrained when it is reached "
                 f"(received {self.ramp_epochs} of {self.epochs})"
@@ -169,7 +171,7 @@ class Params(Section):
     precision: Literal["float32", "mixed_bfloat16"]
     data: Data
     model: Model
-    recipes: dict[str, Recipe]
+    recipes: dict[RecipeName, Recipe]
     baseline: Training
     prune: Prune
     freeze: Freeze
@@ -189,11 +191,20 @@ class Params(Section):
                 raise ValueError(
                     f"{name}.recipe: expected one of recipes, {', '.join(self.recipes)} (received {section.recipe})"
                 )
+            if isinstance(section, Training) and 0 < section.epochs <= self.recipes[section.recipe].warmup_epochs:
+                raise ValueError(
+                    f"{name}.epochs: expected more than the warmup_epochs of its recipe, "
+                    f"{self.recipes[section.recipe].warmup_epochs} (received {section.epochs})"
+                )
         for name in ("baseline", "small_dense"):
             if self.recipes[getattr(self, name).recipe].distillation > 0:
                 raise ValueError(f"{name}.recipe: expected one with distillation: 0, a dense network has no teacher")
         if not self.prune.levels:
             raise ValueError("prune.levels: expected at least one level")
+        if not any(name.startswith("prune_") or getattr(self, name).levels for name in self.pareto.methods):
+            raise ValueError(
+                f"pareto.methods: expected at least one method with levels (received {', '.join(self.pareto.methods)})"
+            )
         if self.masked.levels and not self.freeze.levels:
             raise ValueError("freeze.levels: expected at least one, since method 4 starts from method 3's weights")
         if self.masked.levels and self.masked.levels[0] < self.freeze.levels[0]:
@@ -256,5 +267,6 @@ def _explain(error: ValidationError) -> str:
 def _fields_at(location: tuple[int | str, ...]) -> list[str]:
     section: Any = Params
     for part in location:
-        section = section.model_fields[part].annotation
+        named = get_origin(section) is dict  # recipes, by names of the user's own
+        section = get_args(section)[1] if named else section.model_fields[part].annotation
     return list(section.model_fields)

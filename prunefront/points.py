@@ -52,9 +52,9 @@ def cost_file(stage: str, seed: int) -> Path:
     return Path("costs") / stage / f"{seed}.json"
 
 
-def unfinished_folder(seed: int) -> Path:
+def unfinished_folder(stage: str, seed: int) -> Path:
     """Where a stage that trains keeps the fits that it has finished, until it is complete."""
-    return Path("unfinished") / str(seed)
+    return Path("unfinished") / stage / str(seed)
 
 
 def load_nearest(stage: str, seed: int, level: float) -> tuple[float, Weights]:

@@ -8,25 +8,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from prunefront.errors import InputError
 from prunefront.experiment import Experiment
-from prunefront.files import replacing_folder, write_json
+from prunefront.files import digest, replacing_folder, write_json
 from prunefront.network import multiply_adds
-from prunefront.points import FRONTIER, PICTURE, SUBMITTED, SUMMARY, cost_file
+from prunefront.params import Params
+from prunefront.points import FRONTIER, PICTURE, SUBMITTED, SUMMARY, cost_file, rows_file
 from prunefront.runtime import tf
 from prunefront.weights import load_named_weights, load_weights
 
-STAGES_THAT_TRAIN = [
-    "baseline",
-    "freeze",
-    "masked",
-    "gradual",
-    "iterative",
-    "random_global",
-    "random_layerwise",
-    "small_dense",
-]
+PUBLISHED = {"frontier.csv", "pareto.json", "pareto.png", "params.yaml", "cost.json", "submitted.npz"}
 
 
 def publish(experiment: Experiment, params_file: Path, folder: Path) -> None:
@@ -35,15 +28,22 @@ def publish(experiment: Experiment, params_file: Path, folder: Path) -> None:
     Args:
         experiment: of the run.
         params_file: the parameters that it ran with.
-        folder: replaced as a whole.
+        folder: replaced as a whole, if it holds nothing else.
 
     Raises:
-        InputError: the run is not complete.
+        InputError: the run is not complete, or not by these parameters, or the folder holds other files.
     """
-    needed = [FRONTIER, SUMMARY, PICTURE, SUBMITTED]
-    missing = [str(path) for path in needed if not path.exists()]
+    if not folder.name or (folder.exists() and not (folder.is_dir() and _names(folder) <= PUBLISHED)):
+        raise InputError(f"Expected a new folder, or one of earlier published results. Received: {folder}")
+    missing = [str(path) for path in (FRONTIER, SUMMARY, PICTURE, SUBMITTED) if not path.exists()]
     if missing:
         raise InputError(f"Expected a complete run; run `dvc repro`. Received: no {', '.join(missing)}")
+    points = pd.read_csv(FRONTIER)
+    ran = set(zip(points["method"], points["seed"], points["target_sparsity"], strict=True))
+    if ran != _operating_points(experiment.params):
+        raise InputError(
+            f"Expected {FRONTIER} to be by the parameters in {params_file}; run `dvc repro`. Received: other"
+        )
     with replacing_folder(folder) as partial:
         for path in (FRONTIER, SUMMARY, PICTURE):
             shutil.copyfile(path, partial / path.name)
@@ -54,24 +54,44 @@ def publish(experiment: Experiment, params_file: Path, folder: Path) -> None:
 
 
 def cost(experiment: Experiment) -> dict[str, Any]:
-    """What the run's stages spent on training, as far as this machine has run them.
+    """What the run's stages spent on training, as far as they ran here.
 
-    A multiply-add of training counts three times that of a forward pass (forward, and backward for activations and for
-    weights), of the dense network: zeros save nothing here. For the narrow dense networks that is an upper bound.
+    Multiply-adds are those of the dense network, `forward_passes` times: zeros save nothing in training. For the narrow
+    dense networks that is an upper bound.
     """
     model, weights = experiment.model, load_weights(SUBMITTED)
     dense = multiply_adds(model, [np.ones(w.shape) for w in weights])
     stages: dict[str, Any] = {}
-    for stage in STAGES_THAT_TRAIN:
-        files = {str(seed): cost_file(stage, seed) for seed in experiment.params.seeds}
-        spent = {seed: json.loads(path.read_text(encoding="utf-8")) for seed, path in files.items() if path.exists()}
-        if any(one["epochs"] for one in spent.values()):
-            stages[stage] = {seed: {**one, "multiply_adds": 3 * dense * one["images"]} for seed, one in spent.items()}
+    for stage in ("baseline", *experiment.params.pareto.methods, *experiment.params.pareto.null_baselines):
+        for seed in experiment.params.seeds:
+            path, rows = cost_file(stage, seed), rows_file(stage, seed)
+            spent = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+            if spent.pop("rows_sha256", "") != digest(rows) or spent["epochs"] == 0:
+                continue  # of another run than these results, or nothing
+            spent["multiply_adds"] = dense * spent["forward_passes"]
+            stages.setdefault(stage, {})[str(seed)] = spent
     return {
         "multiply_adds_per_example": {"dense": dense, "submitted": multiply_adds(model, weights)},
         "training": stages,
         "machine": f"{_processor()}, {os.cpu_count()} cores, TensorFlow {tf.__version__}",
     }
+
+
+def _operating_points(params: Params) -> set[tuple[str, int, float]]:
+    """(method, seed, level) of every point that the parameters ask for."""
+    sections = {"prune_global": "prune", "prune_layerwise": "prune"} | dict.fromkeys(
+        ("random_global", "random_layerwise"), "random"
+    )
+    return {
+        (stage, seed, level)
+        for stage in (*params.pareto.methods, *params.pareto.null_baselines)
+        for seed in params.seeds
+        for level in getattr(params, sections.get(stage, stage)).levels
+    }
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
 
 
 def _processor() -> str:

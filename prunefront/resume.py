@@ -10,6 +10,7 @@ import numpy as np
 
 from prunefront.files import replacing
 from prunefront.masks import Weights
+from prunefront.runtime import keras, tf
 from prunefront.weights import read_npz
 
 
@@ -21,12 +22,14 @@ class FinishedFits:
 
     def __init__(self, folder: Path):
         self.folder = folder
+        self.code = hashlib.sha256(f"{keras.__version__} {tf.__version__} {np.__version__}".encode())
+        for path in sorted(Path(__file__).parent.rglob("*.py")):  # now: later the files may not be what is running
+            self.code.update(path.read_bytes())
 
     def key(self, settings: object, arrays: Iterable[np.ndarray]) -> str:
         """A name for the fit with these settings (anything that JSON can hold) and arrays (of any shapes, in order)."""
-        content = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
-        for path in sorted(Path(__file__).parent.rglob("*.py")):
-            content.update(path.read_bytes())
+        content = self.code.copy()
+        content.update(json.dumps(settings, sort_keys=True).encode())
         for array in arrays:
             content.update(f"{array.dtype}{array.shape}".encode())
             content.update(np.ascontiguousarray(array).tobytes())

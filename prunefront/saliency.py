@@ -60,7 +60,7 @@ def random_scores(seed: int, layerwise: bool) -> Score:
     generator = np.random.default_rng(seed)
 
     def score(weights: np.ndarray) -> np.ndarray:
-        drawn = generator.random(weights.shape)
+        drawn = np.where(weights != 0, generator.random(weights.shape), -1)  # ranks count from what is left
         return -_share_above(drawn) if layerwise else drawn
 
     return score

@@ -16,12 +16,31 @@ from prunefront.resume import FinishedFits
 from prunefront.runtime import keras
 
 
+class Ramp(keras.callbacks.Callback):
+    """A callback that prunes the model in training further.
+
+    Attributes:
+        settings: what its work depends on, as anything that JSON can hold.
+    """
+
+    settings: list[object]
+
+
 @dataclass
 class Cost:
-    """What has been spent on training."""
+    """What has been spent on training.
+
+    Attributes:
+        epochs: passes over the training data.
+        images: examples seen.
+        forward_passes: the work in passes of one example through the network; a training step is three for each
+            example, forward and backward for activations and for weights, and distillation adds one of the teacher.
+        seconds: of wall-clock time.
+    """
 
     epochs: int = 0
     images: int = 0
+    forward_passes: int = 0
     seconds: float = 0.0
 
 
@@ -62,7 +81,7 @@ class Trainer:
         *,
         masks: Masks | None = None,
         frozen: Collection[int] = (),
-        ramp: "keras.callbacks.Callback | None" = None,
+        ramp: "Ramp | None" = None,
         ramp_epochs: int = 0,
         label: str = "",
     ) -> Weights:
@@ -80,15 +99,17 @@ class Trainer:
         Raises:
             InputError: the training diverged.
         """
-        key = self._key(start, training, masks, frozen, label)
+        keras.utils.set_random_seed(self.seed)
+        model = self.make_model()
+        ramp_settings = [] if ramp is None else ramp.settings
+        shapes = [list(v.shape) for v in model.weights]
+        key = self._key([training.model_dump(), sorted(frozen), label, shapes, ramp_settings], start, masks)
         found = self.finished.load(key) if self.finished and training.epochs else None
         if found is not None:
             weights, seconds = found
             self._spent(training, seconds)
             self.progress.advance(f"{label}: trained before the stage was interrupted", training.epochs)
             return weights
-        keras.utils.set_random_seed(self.seed)
-        model = self.make_model()
         scale_dropout(model, self.recipe.dropout)
         if start is not None:
             model.set_weights(start)
@@ -110,25 +131,22 @@ class Trainer:
             self.finished.save(key, model.get_weights(), seconds)
         return model.get_weights()
 
-    def _key(
-        self,
-        start: Weights | None,
-        training: Training,
-        masks: Masks | None,
-        frozen: Collection[int],
-        label: str,
-    ) -> str:
+    def _key(self, settings: list[object], start: Weights | None, masks: Masks | None) -> str:
+        """The name of a fit among those finished: a digest of all that it depends on."""
         if self.finished is None:
             return ""
         policy = keras.config.dtype_policy().name
-        settings = [training.model_dump(), self.recipe.model_dump(), sorted(frozen), label, self.seed, policy]
         teacher = [] if self.teacher is None else self.teacher.get_weights()
         data = [self.train.x, self.train.y, self.validation.x, self.validation.y]
-        return self.finished.key(settings, [*(start or []), *(masks or []), *teacher, *data])
+        return self.finished.key(
+            [*settings, self.recipe.model_dump(), self.seed, policy], [*(start or []), *(masks or []), *teacher, *data]
+        )
 
     def _spent(self, training: Training, seconds: float) -> None:
         self.cost.epochs += training.epochs
-        self.cost.images += training.epochs * len(self.train.y)
+        images = training.epochs * len(self.train.y)
+        self.cost.images += images
+        self.cost.forward_passes += images * (3 if self.teacher is None else 4)
         self.cost.seconds += seconds
 
     def _fit(

@@ -10,12 +10,12 @@ def baseline(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
     """
     from prunefront.experiment import record, set_up_experiment
 
-    experiment = set_up_experiment(params, seed)
+    experiment = set_up_experiment("baseline", params, seed)
     training = experiment.params.baseline
     start = experiment.starting_weights()
-    with experiment.progress("baseline", 1, training.epochs) as progress:
+    with experiment.progress(1, training.epochs) as progress:
         weights = experiment.trainer(progress, training).fit(start, training)
-        record(experiment, "baseline", [(0.0, weights)], progress)
+        record(experiment, [(0.0, weights)], progress)
 
 
 if __name__ == "__main__":

@@ -12,12 +12,12 @@ def freeze(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
     from prunefront.methods.freeze import freeze as walk
     from prunefront.points import load_nearest
 
-    experiment = set_up_experiment(params, seed)
+    experiment = set_up_experiment("freeze", params, seed)
     training = experiment.params.freeze
     _, start = load_nearest("prune_global", experiment.seed, min(training.levels, default=1.0))
-    with experiment.progress("freeze", len(training.levels), training.epochs) as progress:
+    with experiment.progress(len(training.levels), training.epochs) as progress:
         trainer = experiment.trainer(progress, training)
-        record(experiment, "freeze", walk(start, trainer, training, experiment.owners, experiment.prunable), progress)
+        record(experiment, walk(start, trainer, training, experiment.owners, experiment.prunable), progress)
 
 
 if __name__ == "__main__":

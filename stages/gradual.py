@@ -12,13 +12,13 @@ def gradual(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
     from prunefront.methods.gradual import gradual as walk
     from prunefront.saliency import ALLOCATIONS
 
-    experiment = set_up_experiment(params, seed)
+    experiment = set_up_experiment("gradual", params, seed)
     training = experiment.params.gradual
-    with experiment.progress("gradual", len(training.levels), training.epochs) as progress:
+    with experiment.progress(len(training.levels), training.epochs) as progress:
         trainer = experiment.trainer(progress, training)
         score = ALLOCATIONS[training.allocation]
         points = walk(experiment.dense_weights(), trainer, training, score, experiment.prunable)
-        record(experiment, "gradual", points, progress)
+        record(experiment, points, progress)
 
 
 if __name__ == "__main__":

@@ -14,12 +14,12 @@ def masked(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
     from prunefront.methods.masked import masked as walk
     from prunefront.points import load_nearest
 
-    experiment = set_up_experiment(params, seed)
+    experiment = set_up_experiment("masked", params, seed)
     training = experiment.params.masked
     start = partial(load_nearest, "freeze", experiment.seed)
-    with experiment.progress("masked", len(training.levels), training.epochs) as progress:
+    with experiment.progress(len(training.levels), training.epochs) as progress:
         trainer = experiment.trainer(progress, training)
-        record(experiment, "masked", walk(start, trainer, training, experiment.prunable), progress)
+        record(experiment, walk(start, trainer, training, experiment.prunable), progress)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ def pareto(params: ParamsOption = PARAMS) -> None:
     chosen, above_gate = choose(points, baselines)
     if not above_gate:
         print(f"no operating point is above the accuracy gate ({settings.pareto.gate}): submitting the dense baseline")
-    submit(set_up_experiment(params, int(chosen["seed"])), points, chosen, above_gate)
+    submit(set_up_experiment("pareto", params, int(chosen["seed"])), points, chosen, above_gate)
 
 
 if __name__ == "__main__":

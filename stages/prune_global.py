@@ -12,15 +12,11 @@ def prune_global(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None
     from prunefront.masks import global_masks
     from prunefront.methods.prune import prune
 
-    experiment = set_up_experiment(params, seed)
+    experiment = set_up_experiment("prune_global", params, seed)
     levels = experiment.params.prune.levels
-    with experiment.progress("prune_global", len(levels)) as progress:
-        record(
-            experiment,
-            "prune_global",
-            prune(experiment.dense_weights(), levels, global_masks, experiment.prunable),
-            progress,
-        )
+    with experiment.progress(len(levels)) as progress:
+        points = prune(experiment.dense_weights(), levels, global_masks, experiment.prunable)
+        record(experiment, points, progress)
 
 
 if __name__ == "__main__":

@@ -12,15 +12,11 @@ def prune_layerwise(seed: SeedOption = None, params: ParamsOption = PARAMS) -> N
     from prunefront.masks import layerwise_masks
     from prunefront.methods.prune import prune
 
-    experiment = set_up_experiment(params, seed)
+    experiment = set_up_experiment("prune_layerwise", params, seed)
     levels = experiment.params.prune.levels
-    with experiment.progress("prune_layerwise", len(levels)) as progress:
-        record(
-            experiment,
-            "prune_layerwise",
-            prune(experiment.dense_weights(), levels, layerwise_masks, experiment.prunable),
-            progress,
-        )
+    with experiment.progress(len(levels)) as progress:
+        points = prune(experiment.dense_weights(), levels, layerwise_masks, experiment.prunable)
+        record(experiment, points, progress)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ def publish(
     from prunefront.experiment import set_up_experiment
     from prunefront.results import publish as write
 
-    write(set_up_experiment(params, None), params, folder)
+    write(set_up_experiment("publish", params), params, folder)
     print(f"wrote {folder}")
 
 

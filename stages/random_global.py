@@ -12,13 +12,13 @@ def random_global(seed: SeedOption = None, params: ParamsOption = PARAMS) -> Non
     from prunefront.methods.iterative import iterative as walk
     from prunefront.saliency import random_scores
 
-    experiment = set_up_experiment(params, seed)
+    experiment = set_up_experiment("random_global", params, seed)
     training = experiment.params.random
-    with experiment.progress("random_global", len(training.levels), training.epochs) as progress:
+    with experiment.progress(len(training.levels), training.epochs) as progress:
         trainer = experiment.trainer(progress, training)
         score = random_scores(experiment.seed, layerwise=False)
         points = walk(experiment.dense_weights(), trainer, training, score, experiment.prunable)
-        record(experiment, "random_global", points, progress)
+        record(experiment, points, progress)
 
 
 if __name__ == "__main__":

@@ -13,13 +13,13 @@ def random_layerwise(seed: SeedOption = None, params: ParamsOption = PARAMS) -> 
     from prunefront.methods.iterative import iterative as walk
     from prunefront.saliency import random_scores
 
-    experiment = set_up_experiment(params, seed)
+    experiment = set_up_experiment("random_layerwise", params, seed)
     training = experiment.params.random
-    with experiment.progress("random_layerwise", len(training.levels), training.epochs) as progress:
+    with experiment.progress(len(training.levels), training.epochs) as progress:
         trainer = experiment.trainer(progress, training)
         score = random_scores(experiment.seed, layerwise=True)
         points = walk(experiment.dense_weights(), trainer, training, score, experiment.prunable)
-        record(experiment, "random_layerwise", points, progress)
+        record(experiment, points, progress)
 
 
 if __name__ == "__main__":

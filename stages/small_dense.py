@@ -11,13 +11,13 @@ def small_dense(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
     from prunefront.experiment import record, set_up_experiment
     from prunefront.methods.small_dense import small_dense as walk
 
-    experiment = set_up_experiment(params, seed)
+    experiment = set_up_experiment("small_dense", params, seed)
     training = experiment.params.small_dense
-    with experiment.progress("small_dense", len(training.levels), training.epochs) as progress:
+    with experiment.progress(len(training.levels), training.epochs) as progress:
         trainer = experiment.trainer(progress, training)
         shapes = [tuple(variable.shape) for variable in experiment.model.weights]
         points = walk(experiment.make_model, shapes, trainer, training, experiment.prunable)
-        record(experiment, "small_dense", points, progress)
+        record(experiment, points, progress)
 
 
 if __name__ == "__main__":

@@ -64,7 +64,15 @@ def test_the_workload_s_preset_is_the_report_s():
         ("freeze.levels", [], r"freeze.levels: expected at least one, since method 4 starts from"),
         ("masked.recipe", "plian", r"masked.recipe: expected one of recipes, plain, cosine \(received plian\)"),
         ("recipes.plain.distillation", 0.5, r"baseline.recipe: expected one with distillation: 0"),
-        ("recipes.plain.label_smoothing", 1, r"label_smoothing"),
+        (
+            "recipes.plain.label_smoothing",
+            1,
+            r"recipes.plain.label_smoothing: input should be less than 1. Received: 1$",
+        ),
+        ("recipes.plain.warmup", 1, r"unknown parameter 'recipes.plain.warmup': did you mean 'warmup_epochs'\?"),
+        ("recipes.plain.warmup_epochs", 5, r"freeze.epochs: expected more than the warmup_epochs of its recipe, 5"),
+        ("recipes.plain.temperature", 1e200, r"recipes.plain.temperature: .*1000"),
+        ("recipes", {"a.b": {}}, r"recipes.a.b"),
         ("recipes.plain.schedule", "linear", r"recipes.plain.schedule: input should be 'constant' or 'cosine'"),
         ("gradual.ramp_epochs", 10, r"gradual: expected ramp_epochs below epochs"),
         ("iterative.allocation", "erdos", r"iterative.allocation: input should be 'global', 'uniform', 'erk'"),
@@ -96,6 +104,14 @@ def test_wrong_parameters_are_named_in_one_line(key, value, message, tmp_path):
     with pytest.raises(InputError, match=message) as caught:
         load_params(edited(tmp_path, (key, value)))
     assert "\n" not in str(caught.value)
+
+
+def test_a_run_without_any_operating_point_is_refused(tmp_path):
+    with pytest.raises(
+        InputError, match=r"pareto.methods: expected at least one method with levels \(received gradual\)"
+    ):
+        load_params(edited(tmp_path, ("pareto.methods", ["gradual"]), ("gradual.levels", [])))
+    load_params(edited(tmp_path, ("gradual.levels", []), ("gradual.epochs", 0)))
 
 
 def test_a_missing_parameter_is_named(tmp_path):

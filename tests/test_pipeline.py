@@ -145,6 +145,15 @@ def test_results_are_published_and_compared(project):
     assert 0 < per_example["submitted"] < per_example["dense"]
     assert cost["training"]["iterative"]["1"]["epochs"] == 4  # two levels of two
     assert cost["training"]["baseline"]["0"]["multiply_adds"] == 3 * per_example["dense"] * 6 * 1079
+    assert cost["training"]["iterative"]["1"]["forward_passes"] == 4 * 4 * 1079  # the teacher's too
+    (folder / "mine.txt").write_text("precious")
+    refused = run("python", "-m", "stages.publish", "results/mine", folder=project, check=False)
+    assert "error: Expected a new folder, or one of earlier published results" in refused.stderr
+    assert (folder / "mine.txt").exists()
+    set_params(project, masked={"levels": [0.5]})
+    refused = run("python", "-m", "stages.publish", "results/other", folder=project, check=False)
+    assert "to be by the parameters in params.yaml" in refused.stderr
+    run("git", "checkout", "-q", "params.yaml", folder=project)
 
     compared = run("python", "-m", "stages.compare", "results/mine", "results/founding-report", folder=project)
     line = next(line for line in compared.stdout.splitlines() if line.startswith("| founding-report: masked"))

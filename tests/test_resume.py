@@ -44,7 +44,8 @@ def test_any_difference_trains_anew(trainer):
     trainer.fit(start, TRAINING, masks=global_masks(start, 0.6))
     trainer.fit(start, TRAINING, frozen=[0])
     trainer.fit(start, TRAINING.model_copy(update={"learning_rate": 0.02}))
+    replace(trainer, make_model=lambda: build_network((10, 10, 1), 4, 0.5)).fit(None, TRAINING)
     replace(trainer, seed=1).fit(start, TRAINING)
     replace(trainer, recipe=recipe(label_smoothing=0.1)).fit(start, TRAINING)
     replace(trainer, train=replace(IMAGES, y=IMAGES.y[::-1])).fit(start, TRAINING)
-    assert len(list(trainer.finished.folder.iterdir())) == 9
+    assert len(list(trainer.finished.folder.iterdir())) == 10

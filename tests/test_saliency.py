@@ -81,3 +81,21 @@ def test_the_cubic_curve():
     for wrong in ((-1, 4, 0, 0.5), (0, 0, 0, 0.5), (0, 4, 0.6, 0.5), (0, 4, 0.5, 1.0)):
         with pytest.raises(InputError, match="Expected"):
             cubic_sparsity(*wrong)
+
+
+def test_random_layerwise_masks_stay_layerwise_on_the_way_up():
+    weights = [np.arange(1.0, 1001), np.arange(1.0, 1001), np.arange(1.0, 33)]
+    score = random_scores(0, layerwise=True)
+    for level in (0.5, 0.7, 0.9):
+        masks = further_masks(weights, level, [True] * 3, score)
+        weights = apply_masks(weights, masks)
+        assert all(abs(m.mean() - (1 - level)) < 0.03 for m in masks)
+
+
+@pytest.mark.parametrize("score", [np.sqrt, lambda w: w * np.nan, lambda w: w[:2], lambda w: w.astype(str)])
+def test_scores_that_are_none_are_refused(score):
+    with (
+        np.errstate(invalid="ignore"),
+        pytest.raises(InputError, match="Expected a score that gives finite real numbers"),
+    ):
+        global_masks([np.array([-1.0, 2, 3, -4])], 0.5, score=score)

@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterator, Sequence
 from prunefront.masked_training import prune_further
 from prunefront.masks import Masks, Weights, count_false, further_masks, nonzero_masks
 from prunefront.params import Gradual
-from prunefront.runtime import keras
 from prunefront.saliency import Score
 from prunefront.schedules import cubic_sparsity
-from prunefront.training import Trainer
+from prunefront.training import Ramp, Trainer
 
 
 def gradual(
@@ -36,14 +35,15 @@ def gradual(
     for level in training.levels:
         present = nonzero_masks(weights, prunable)
         initial = min(level, count_false(present) / pool)
-        ramp = _Ramp(masks_at, initial, level, trainer.steps(training, training.ramp_epochs), training.ramp_steps)
+        ramp = _CubicRamp(masks_at, initial, level, trainer.steps(training, training.ramp_epochs), training.ramp_steps)
+        ramp.settings = [initial, level, list(prunable)]
         weights = trainer.fit(
             weights, training, masks=present, ramp=ramp, ramp_epochs=training.ramp_epochs, label=f"{level:.2%}"
         )
         yield level, weights
 
 
-class _Ramp(keras.callbacks.Callback):
+class _CubicRamp(Ramp):
     """Prunes the model in training further, every so many steps and, to the full level, at the end of the ramp."""
 
     def __init__(

@@ -24,8 +24,6 @@ def masked(
     """
     for level in training.levels:
         reached, weights = start(level)
-        if (
-            reached < level
-        ):  # method 3 has no such level: threshold further, by method 1's rule unless another is asked for
+        if reached < level:  # method 3 has no such level
             weights = apply_masks(weights, further_masks(weights, level, prunable, ALLOCATIONS[training.allocation]))
         yield level, trainer.fit(weights, training, masks=nonzero_masks(weights, prunable), label=f"{level:.1%}")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 from math import prod
 
+from prunefront.errors import InputError
 from prunefront.masks import Weights, pruned_count
 from prunefront.network import widen
 from prunefront.params import SmallDense
@@ -33,12 +34,20 @@ def small_dense(
         trainer: trains.
         training: the levels and how to train.
         prunable: for each weight array whether it may be pruned.
+
+    Raises:
+        InputError: a level leaves fewer parameters than the narrowest network has.
     """
     sizes = [prod(shape) for shape in shapes]
     pool = sum(size for size, chosen in zip(sizes, prunable, strict=True) if chosen)
     for level in training.levels:
         limit = sum(sizes) - pruned_count(level, pool)
         grains = bisect_right(range(1, GRAIN + 1), limit, key=lambda g: make_narrow(g / GRAIN).count_params())
-        build = partial(make_narrow, max(1, grains) / GRAIN)
+        if grains == 0:
+            raise InputError(
+                f"Expected levels of small_dense at which a network fits, of {make_narrow(1 / GRAIN).count_params()} "
+                f"parameters or more. Received: {level}, which leaves {limit}"
+            )
+        build = partial(make_narrow, grains / GRAIN)
         weights = replace(trainer, make_model=build).fit(None, training, label=f"{level:.2%}")
         yield level, widen(weights, shapes)
