@@ -72,7 +72,7 @@ def tabulate(points: pd.DataFrame, levels: list[float]) -> pd.DataFrame:
     }
     columns = list(dict.fromkeys(column for _, column in cells))
     rows = [[cells.get((level, column), "") for column in columns] for level in sorted(set(chosen["target_sparsity"]))]
-    index = [f"{level:.4g}" for level in sorted(set(chosen["target_sparsity"]))]
+    index = [f"{100 * level:.4g} %" for level in sorted(set(chosen["target_sparsity"]))]
     return pd.DataFrame(rows, index=pd.Index(index, name="sparsity"), columns=columns)
 
 

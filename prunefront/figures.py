@@ -48,7 +48,7 @@ def draw_frontier(rows: pd.DataFrame, gate: float, submitted: "pd.Series", path:
     with matplotlib.rc_context(
         {"font.size": 10, "svg.hashsalt": "0", "axes.spines.top": False, "axes.spines.right": False}
     ):
-        figure = Figure(figsize=(9, 5.4), layout="constrained")
+        figure = Figure(figsize=(11, 5.4), layout="constrained")
         axes = figure.add_subplot()
         front = rows[rows["on_frontier"]].drop_duplicates(["sparsity", "val_accuracy"]).sort_values("sparsity")
         axes.plot(
@@ -75,11 +75,13 @@ def draw_frontier(rows: pd.DataFrame, gate: float, submitted: "pd.Series", path:
             markeredgewidth=1.4,
             linestyle="none",
             zorder=5,
-            label=f"submitted: {submitted['method']} at {submitted['sparsity']:.1%}, "
+            label=f"submitted: {submitted['method']}\nat {submitted['sparsity']:.1%}, "
             f"accuracy {submitted['val_accuracy']:.1%}",
         )
         label_axes(axes, rows)
-        axes.legend(frameon=False, loc="lower left")
+        seeds = rows["seed"].nunique()
+        title = f"mean of {seeds} seeds\n± standard deviation" if seeds > 1 else None
+        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), title=title)
         with replacing(path) as partial:
             figure.savefig(partial, dpi=130, format="png", metadata={"Software": None})
 
@@ -89,8 +91,7 @@ def _draw_method(axes: Axes, method: str, group: pd.DataFrame, style: dict[str, 
     levels = group.groupby("target_sparsity")
     mean, spread = levels["val_accuracy"].mean(), levels["val_accuracy"].std()
     x, seeds = position(levels["sparsity"].mean()), group["seed"].nunique()
-    label = f"{method} (mean of {seeds} seeds ± standard deviation)" if seeds > 1 else method
-    axes.plot(x, mean, markersize=4.5, linewidth=1.4, label=label, zorder=3, **style)
+    axes.plot(x, mean, markersize=4.5, linewidth=1.4, label=method, zorder=3, **style)
     if seeds > 1:
         axes.fill_between(x, mean - spread, mean + spread, color=style["color"], alpha=0.2, linewidth=0, zorder=2)
 
