@@ -29,13 +29,14 @@ def load_runs(folders: list[Path]) -> pd.DataFrame:
             rows = pd.read_csv(path, dtype={"method": str})
         except (OSError, ValueError) as error:
             raise InputError(f"Expected the results of a run in {folder}. Received: {error}") from None
-        absent = [column for column in NEEDED if column not in rows]
-        if absent or rows.empty:
-            raise InputError(
-                f"{path}: expected rows with the columns {', '.join(NEEDED)}. Received: no {absent or rows}"
-            )
         defaults = {"test_accuracy": float("nan"), "eligible": True}
-        tables.append(rows.assign(run=folder.name, **{k: v for k, v in defaults.items() if k not in rows}))
+        rows = rows.assign(run=folder.resolve().name, **{k: v for k, v in defaults.items() if k not in rows})
+        if rows.empty or not _whole(rows):
+            raise InputError(
+                f"{path}: expected rows with the columns {', '.join(NEEDED)}, numbers but for method, without gaps. "
+                f"Received: {len(rows)} rows with {', '.join(rows.columns)}"
+            )
+        tables.append(rows)
     points = pd.concat(tables, ignore_index=True)
     if points["run"].nunique() < len(folders):
         raise InputError(f"Expected folders with different names. Received: {', '.join(map(str, folders))}")
@@ -71,8 +72,9 @@ def tabulate(points: pd.DataFrame, levels: list[float]) -> pd.DataFrame:
         for (run, method, level), group in chosen.groupby(["run", "method", "target_sparsity"], sort=False)
     }
     columns = list(dict.fromkeys(column for _, column in cells))
-    rows = [[cells.get((level, column), "") for column in columns] for level in sorted(set(chosen["target_sparsity"]))]
-    index = [f"{100 * level:.4g} %" for level in sorted(set(chosen["target_sparsity"]))]
+    found = sorted(set(chosen["target_sparsity"]))
+    rows = [[cells.get((level, column), "") for column in columns] for level in found]
+    index = [f"{100 * level:.4g} %" for level in found]
     return pd.DataFrame(rows, index=pd.Index(index, name="sparsity"), columns=columns)
 
 

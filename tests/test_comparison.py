@@ -1,0 +1,35 @@
+"""Runs side by side: what is damaged is refused in one line."""
+
+import pytest
+
+from prunefront import InputError
+from prunefront.comparison import load_runs, tabulate
+
+HEADER = "method,seed,target_sparsity,sparsity,val_accuracy"
+
+
+def run(folder, *lines):
+    folder.mkdir()
+    (folder / "frontier.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_means_over_seeds(tmp_path):
+    folder = run(tmp_path / "mine", HEADER, "masked,0,0.9,0.9,0.5", "masked,1,0.9,0.9,0.7")
+    table = tabulate(load_runs([folder]), [0.9])
+    assert table.to_dict() == {"mine: masked": {"90 %": "60.0"}}
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [HEADER],
+        [HEADER, "masked,0,0.9,0.9,abc"],
+        [HEADER, "masked,0,0.9,,0.5"],
+        ["method,seed", "masked,0"],
+        [HEADER + ",eligible", "masked,0,0.9,0.9,0.5,True", "masked,0,0.95,0.95,0.5,"],
+    ],
+)
+def test_damaged_results_are_refused(lines, tmp_path):
+    with pytest.raises(InputError, match=r"frontier.csv: expected rows with the columns method, seed,"):
+        load_runs([run(tmp_path / "mine", *lines)])
