@@ -3,14 +3,19 @@
 The prepared folder holds `train_x.npy`, `train_y.npy`, the same for `validation` and `test`, and `about.json`.
 """
 
+import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from prunefront.errors import InputError
-from prunefront.files import replacing_folder, write_json
+from prunefront.examples import ImageFiles, Stored, write_npy
+from prunefront.files import digest, replacing_folder, write_json
 from prunefront.masks import finite_in_float32
 from prunefront.params import Data
 
@@ -20,27 +25,55 @@ SMALLEST = 10
 SPLITS = ("train", "validation", "test")
 
 
+PixelRange = tuple[float, float] | None
+
+
 @dataclass(frozen=True)
 class Split:
     """Examples and their classes.
 
     Attributes:
-        x: shape (n, ...), uint8 images or finite floats.
+        x: shape (n, ...), uint8 images, integers or finite floats; in memory, or on disk.
         y: shape (n,), int64 classes from 0.
     """
 
-    x: np.ndarray
+    x: np.ndarray | ImageFiles | Stored
     y: np.ndarray
+
+    @cached_property
+    def sha256(self) -> str:
+        """A digest of all examples and labels."""
+        content = hashlib.sha256(f"{self.x.dtype}{self.x.shape}".encode())
+        if isinstance(self.x, Stored):
+            content.update(digest(self.x.path).encode() + self.x.rows([0]).tobytes())
+        else:
+            content.update(np.ascontiguousarray(self.x).tobytes())
+        content.update(self.y.tobytes())
+        return content.hexdigest()
+
+    def first(self, count: int) -> np.ndarray:
+        """The first examples, in memory."""
+        assert not isinstance(self.x, ImageFiles)
+        return self.x.rows(range(min(count, len(self.y)))) if isinstance(self.x, Stored) else self.x[:count]
+
+    def converted(self, convert: Callable[[np.ndarray], np.ndarray]) -> "Split":
+        """The same labels with other examples, made of these by a function of a batch."""
+        assert not isinstance(self.x, ImageFiles)
+        return Split(self.x.converted(convert) if isinstance(self.x, Stored) else convert(self.x), self.y)
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """The three splits, with the name of each class."""
+    """The three splits, with the name of each class, and the range that uint8 images are scaled to when they are read.
+
+    Without a range, examples are fed as they are.
+    """
 
     train: Split
     validation: Split
     test: Split
     class_names: tuple[str, ...]
+    pixel_range: PixelRange = (0.0, 1.0)
 
 
 def write_prepared(dataset: Dataset, folder: Path = PREPARED) -> None:
@@ -48,13 +81,21 @@ def write_prepared(dataset: Dataset, folder: Path = PREPARED) -> None:
     with replacing_folder(folder) as partial:
         for name in SPLITS:
             split: Split = getattr(dataset, name)
-            np.save(partial / f"{name}_x.npy", split.x)
+            assert not isinstance(split.x, Stored)
+            write_npy(partial / f"{name}_x.npy", split.x)
             np.save(partial / f"{name}_y.npy", split.y)
-        write_json(partial / "about.json", {"class_names": list(dataset.class_names)})
+        about = {
+            "class_names": list(dataset.class_names),
+            "pixel_range": dataset.pixel_range,
+            "streamed": isinstance(dataset.train.x, ImageFiles),
+        }
+        write_json(partial / "about.json", about)
 
 
 def read_split(name: str, folder: Path = PREPARED) -> Split:
-    """One prepared split, images scaled from uint8 to float32 in [0, 1]. Reads no other split.
+    """One prepared split as a network takes it: uint8 images scaled to float32, integers as int32, others as float32.
+
+    Reads no other split; of image folders not even that, but what is asked for later.
 
     Args:
         name: "train", "validation" or "test".
@@ -62,26 +103,55 @@ def read_split(name: str, folder: Path = PREPARED) -> Split:
     Raises:
         InputError: the data have not been prepared, or the files are damaged.
     """
+    about = _read_about(folder)
+    scale = None if about["pixel_range"] is None else tuple(about["pixel_range"])
+
+    def convert(x: np.ndarray) -> np.ndarray:
+        return scaled(x, scale)
+
     try:
-        x, y = (np.load(folder / f"{name}_{part}.npy", allow_pickle=False) for part in ("x", "y"))
+        y = np.load(folder / f"{name}_y.npy", allow_pickle=False)
+        path = folder / f"{name}_x.npy"
+        x = Stored(path, convert) if about["streamed"] else convert(np.load(path, allow_pickle=False))
     except (OSError, ValueError, EOFError) as error:
-        raise InputError(
-            f"Expected prepared data in {folder}; run `dvc repro`, or first `python -m stages.prepare`. "
-            f"Received: {error}"
-        ) from None
-    scaled = x.astype(np.float32) / 255 if x.dtype == np.uint8 else x.astype(np.float32)
-    return Split(scaled, y)
+        raise _unprepared(folder, error) from None
+    return Split(x, y)
+
+
+def scaled(x: np.ndarray, pixel_range: PixelRange) -> np.ndarray:
+    """Examples as a network takes them.
+
+    Args:
+        x: shape (n, ...); of rank 4 they are images.
+        pixel_range: what 0 and 255 of uint8 images become; None leaves all values as they are.
+
+    Returns:
+        float32, or int32 for integers that are no images.
+    """
+    if x.ndim == 4 and x.dtype == np.uint8 and pixel_range is not None:
+        low, high = pixel_range
+        unit = x.astype(np.float32) / 255
+        return unit if (low, high) == (0, 1) else np.float32(low) + np.float32(high - low) * unit
+    return x.astype(np.int32 if x.dtype.kind in "iu" and x.ndim != 4 else np.float32, copy=False)
 
 
 def read_class_names(folder: Path = PREPARED) -> tuple[str, ...]:
     """The names of the classes, in the order of their numbers."""
+    return tuple(_read_about(folder)["class_names"])
+
+
+def _read_about(folder: Path) -> dict[str, Any]:
     try:
-        return tuple(json.loads((folder / "about.json").read_text(encoding="utf-8"))["class_names"])
-    except (OSError, ValueError, KeyError) as error:
-        raise InputError(
-            f"Expected prepared data in {folder}; run `dvc repro`, or first `python -m stages.prepare`. "
-            f"Received: {error}"
-        ) from None
+        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        return {key: about[key] for key in ("class_names", "pixel_range", "streamed")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _unprepared(folder, error) from None
+
+
+def _unprepared(folder: Path, error: Exception) -> InputError:
+    return InputError(
+        f"Expected prepared data in {folder}; run `dvc repro`, or first `python -m stages.prepare`. Received: {error}"
+    )
 
 
 def check_images(shape: tuple[int, ...]) -> None:
@@ -132,9 +202,8 @@ def check(dataset: Dataset) -> Dataset:
                 f"{name} split: expected the dtype of training, {dataset.train.x.dtype}, since integers are scaled and "
                 f"floats are not. Received: {split.x.dtype}"
             )
-        if split.x.dtype.kind not in "fiu" or not finite_in_float32(split.x):
-            raise InputError(f"{name} split: expected finite numbers. Received: dtype {split.x.dtype}, NaN or infinity")
-    check_images(dataset.train.x.shape[1:])
+        if isinstance(split.x, np.ndarray):
+            _check_numbers(split.x, name)
     absent = sorted(set(range(classes)) - set(dataset.train.y.tolist()))
     if absent:
         raise InputError(
@@ -142,6 +211,13 @@ def check(dataset: Dataset) -> Dataset:
             f"({dataset.class_names[absent[0]]})"
         )
     return dataset
+
+
+def _check_numbers(x: np.ndarray, name: str) -> None:
+    if x.dtype.kind not in "fiu" or not finite_in_float32(x):
+        raise InputError(f"{name} split: expected finite numbers. Received: dtype {x.dtype}, NaN or infinity")
+    if x.dtype.kind in "iu" and x.size and (x.max() >= 2**31 or x.min() < -(2**31)):
+        raise InputError(f"{name} split: expected integers of 32 bits. Received: {x.min()} to {x.max()}")
 
 
 def check_labels(y: np.ndarray, examples: int, where: str) -> None:
@@ -172,6 +248,7 @@ def carve(given: dict[str, Split], params: Data) -> dict[str, Split]:
         if name in splits:
             continue
         train = splits["train"]
+        assert not isinstance(train.x, Stored)
         size = round(fraction * total)
         try:
             kept, taken = train_test_split(

@@ -9,3 +9,9 @@ class InputError(ValueError):
 
     def __init__(self, message: str):
         super().__init__(" ".join(message.split()))
+
+
+def cause(error: BaseException) -> str:
+    """Another library's error in one short line, to be quoted in an InputError."""
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    return text if len(text) <= 300 else text[:297] + "..."

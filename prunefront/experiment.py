@@ -11,11 +11,14 @@ import pandas as pd
 from prunefront.certificate import certify
 from prunefront.data import Split, read_class_names, read_split
 from prunefront.errors import InputError
-from prunefront.files import digest, replacing, replacing_folder, write_json
+from prunefront.files import digest, replacing_folder
+from prunefront.head import Head, find_head
+from prunefront.ledger import count
 from prunefront.masks import Weights
-from prunefront.network import build_network, count_trainable, owners, prunable
-from prunefront.params import NO_FILE, Params, Training, load_params
-from prunefront.points import COLUMNS, cost_file, level_name, load_nearest, rows_file, unfinished_folder, weights_folder
+from prunefront.models import build_model, fitted, identity, starting_weights
+from prunefront.network import owners, prunable_by
+from prunefront.params import Params, Training, load_params
+from prunefront.points import COLUMNS, level_name, load_nearest, unfinished_folder, weights_folder, write_rows
 from prunefront.progress import Progress
 from prunefront.resume import FinishedFits
 from prunefront.runtime import keras, set_up
@@ -31,8 +34,9 @@ class Experiment:
         stage: the name of the stage, and of its method.
         params: the parameters of the run.
         seed: the replicate.
-        make_model: builds the uncompiled network, narrower if it is given a width in (0, 1].
+        make_model: builds a new network; the built-in one narrower if it is given a width in (0, 1].
         model: one network of the kind, compiled for evaluating and writing weights; it is never trained.
+        head: what its outputs mean.
         validation: the split that everything is chosen by.
         finished: the fits of this stage that an interrupted run completed.
         cost: what the stage has spent on training.
@@ -43,6 +47,7 @@ class Experiment:
     seed: int
     make_model: Callable[..., "keras.Model"]
     model: "keras.Model"
+    head: Head
     validation: Split
     finished: FinishedFits
     cost: Cost = field(default_factory=Cost)
@@ -55,16 +60,15 @@ class Experiment:
     @property
     def prunable(self) -> list[bool]:
         """For each weight array whether it may be pruned."""
-        return prunable(self.model, self.params.prune.biases)
+        return prunable_by(self.params.prune, self.model)
 
     def starting_weights(self) -> Weights | None:
-        """The weights of `model.weights`, None for random ones. Raises InputError if they do not fit the network."""
-        path = self.params.model.weights
-        if path == NO_FILE:
-            return None
-        weights = load_weights(path)
-        check_shapes(weights, self.model, f"model.weights ({path})")
-        return weights
+        """The weights that the user brings, None for random ones. Raises InputError if they do not fit the network."""
+        return starting_weights(self.params.model, self.model)
+
+    def read(self, split: str) -> Split:
+        """A prepared split as the network takes it."""
+        return fitted(read_split(split), self.model)
 
     def progress(self, levels: int, epochs: int = 0) -> Progress:
         """The progress of a stage: at each level its epochs and, as one step more, the evaluation."""
@@ -73,7 +77,7 @@ class Experiment:
     def trainer(self, progress: Progress, training: Training) -> Trainer:
         """A trainer on the training split, by the recipe that `training` names."""
         recipe = self.params.recipes[training.recipe]
-        train = read_split("train")
+        train = self.read("train")
         teacher = None
         if recipe.distillation > 0:
             teacher = self.make_model()
@@ -88,6 +92,8 @@ class Experiment:
             teacher=teacher,
             cost=self.cost,
             finished=self.finished,
+            head=self.head,
+            identity=identity(self.params.model),
         )
 
     def dense_weights(self) -> Weights:
@@ -105,7 +111,7 @@ def set_up_experiment(stage: str, params_file: Path, seed: int | None = None) ->
         seed: the replicate; None takes the first of the parameters' seeds.
 
     Raises:
-        InputError: the parameters are wrong, or the data are not prepared or do not fit the network.
+        InputError: the parameters are wrong, the data are not prepared, or the network cannot be made or does not fit.
     """
     params = load_params(params_file)
     seed = params.seeds[0] if seed is None else seed
@@ -113,10 +119,18 @@ def set_up_experiment(stage: str, params_file: Path, seed: int | None = None) ->
     validation = read_split("validation")
     classes = len(read_class_names())
 
-    make_model = partial(build_network, validation.x.shape[1:], classes)
+    make_model = partial(build_model, params.model, validation.x.shape[1:], classes)
     model = make_model()
-    compile_classifier(model)
-    return Experiment(stage, params, seed, make_model, model, validation, FinishedFits(unfinished_folder(stage, seed)))
+    validation = fitted(validation, model)
+    if not any(prunable_by(params.prune, model)):
+        raise InputError(
+            "Expected a model with trainable kernels, embeddings or biases to prune (prune.biases, prune.include, "
+            "prune.exclude). Received: one without; `python -m stages.inspect` lists its layers"
+        )
+    head = find_head(model, classes, validation.first(4), params.model.outputs)
+    compile_classifier(model, head=head)
+    finished = FinishedFits(unfinished_folder(stage, seed))
+    return Experiment(stage, params, seed, make_model, model, head, validation, finished)
 
 
 def record(experiment: Experiment, points: Iterable[tuple[float, Weights]], progress: Progress) -> pd.DataFrame:
@@ -145,27 +159,9 @@ def record(experiment: Experiment, points: Iterable[tuple[float, Weights]], prog
                 f"{level:.1%} -> sparsity {row['sparsity']:.4f}, validation accuracy {row['val_accuracy']:.4f}"
             )
         table = pd.DataFrame(rows, columns=COLUMNS)
-        table_path = rows_file(stage, experiment.seed)
-        with replacing(table_path) as partial:
-            table.to_csv(partial, index=False, lineterminator="\n")
-        write_json(table_path.with_suffix(".json"), summary(table))
-        write_json(cost_file(stage, experiment.seed), {"rows_sha256": digest(table_path), **asdict(experiment.cost)})
+        write_rows(stage, experiment.seed, table, asdict(experiment.cost))
     experiment.finished.forget()
     return table
-
-
-def summary(rows: pd.DataFrame) -> dict[str, object]:
-    """A stage's rows as a few scalars for `dvc metrics`; the rows themselves are in the CSV file beside them."""
-    if rows.empty:
-        return {"points": 0}
-    sparsest = rows.iloc[int(rows["sparsity"].argmax())]
-    return {
-        "points": len(rows),
-        "val_accuracy_best": float(rows["val_accuracy"].max()),
-        "val_accuracy_mean": float(rows["val_accuracy"].mean()),
-        "val_accuracy_sparsest": float(sparsest["val_accuracy"]),
-        "sparsity_max": float(sparsest["sparsity"]),
-    }
 
 
 def _record_point(experiment: Experiment, level: float, weights: Weights, folder: Path) -> dict[str, object]:
@@ -179,15 +175,17 @@ def _record_point(experiment: Experiment, level: float, weights: Weights, folder
     accuracy, loss = evaluate(model, experiment.validation)
     if not np.isfinite(loss):
         raise InputError(f"{stage} at {level}: expected a finite validation loss. Received: {loss}")
-    nonzero, total = count_trainable(model)
+    ledger = count(model, experiment.prunable)
+    total = ledger.trainable_parameters
     return {
         "method": stage,
         "seed": experiment.seed,
         "target_sparsity": level,
-        "sparsity": (total - nonzero) / total,
-        "nonzero": nonzero,
+        "sparsity": ledger.trainable_zeros / total,
+        "nonzero": total - ledger.trainable_zeros,
         "parameters": total,
         "val_accuracy": accuracy,
         "val_loss": loss,
         "weights_sha256": digest(path),
+        **asdict(ledger),
     }

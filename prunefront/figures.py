@@ -21,6 +21,8 @@ STYLES: list[dict[str, Any]] = [
     {"color": "#D55E00", "marker": "D", "linestyle": "-"},
     {"color": "#CC79A7", "marker": "v", "linestyle": (0, (5, 1, 1, 1, 1, 1))},
     {"color": "#56B4E9", "marker": "P", "linestyle": (0, (1, 1))},
+    {"color": "#F0E442", "marker": "<", "linestyle": (0, (3, 1))},
+    {"color": "#000000", "marker": ">", "linestyle": (0, (1, 2))},
 ]
 # Null baselines: grey, told apart by markers.
 NULL_STYLES: list[dict[str, Any]] = [

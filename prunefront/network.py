@@ -1,13 +1,16 @@
 """The built-in network, and what the methods need to know of any Keras model."""
 
-import math
 from collections.abc import Collection, Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import Any
 
 import numpy as np
 
 from prunefront.data import check_images
 from prunefront.errors import InputError
-from prunefront.masks import Weights, count_zeros
+from prunefront.masks import Weights
+from prunefront.params import Prune
 from prunefront.runtime import keras
 
 
@@ -83,47 +86,81 @@ def widen(narrow: Weights, shapes: Sequence[tuple[int, ...]]) -> Weights:
     return wide
 
 
-def multiply_adds(model: "keras.Model", weights: Weights) -> int:
-    """Multiplications with non-zero kernel weights for one example: the work that is left if zeros cost nothing.
+def is_kernel(variable: Any, owner: "keras.Layer") -> bool:
+    """Whether a weight array is a kernel or a table of embeddings, by the name that Keras gives it.
 
-    Args:
-        model: of dense and convolutional layers with the channels last.
-        weights: in model order.
+    In a layer that is not Keras's own, any array of two or more dimensions.
     """
-    layer_of = _owning_layers(model)
-    return sum(
-        (array.size - count_zeros([array])) * math.prod(layer_of[id(variable)].output.shape[1:-1])
-        for variable, array in zip(model.weights, weights, strict=True)
-        if array.ndim > 1
-    )
+    name = variable.path.rpartition("/")[2]
+    if "kernel" in name or "embeddings" in name:
+        return True
+    return len(variable.shape) > 1 and "bias" not in name and not type(owner).__module__.startswith("keras.")
 
 
 def owners(model: "keras.Model") -> list[int]:
     """For each array of `model.get_weights()`, the number of the layer that owns it, counted in model order."""
-    layer_of = _owning_layers(model)
+    layer_of = owning_layers(model)
     numbers: dict[int, int] = {}
     return [numbers.setdefault(id(layer_of[id(v)]), len(numbers)) for v in model.weights]
 
 
+def layer_paths(model: "keras.Model") -> list[str]:
+    """For each array of `model.get_weights()`, the path of the layer that owns it, such as `encoder/query`."""
+    path_of = {id(variable): path for path, layer in layers_of(model) for variable in layer.weights}
+    return [path_of[id(variable)] for variable in model.weights]
+
+
 def freeze_layers(model: "keras.Model", frozen: Collection[int]) -> None:
-    """Makes the layers with the numbers `frozen`, as `owners` counts them, untrainable and all others trainable."""
-    layer_of = _owning_layers(model)
+    """Makes the weights of the layers with the numbers `frozen`, as `owners` counts them, untrainable.
+
+    What the user's model has frozen stays so. The layers themselves go on as before: statistics of BatchNormalization
+    are updated, since no weight of it is pruned.
+    """
     for variable, owner in zip(model.weights, owners(model), strict=True):
-        layer_of[id(variable)].trainable = owner not in frozen
+        if owner in frozen:
+            variable.trainable = False
 
 
-def _owning_layers(model: "keras.Model") -> dict[int, "keras.Layer"]:
-    """The innermost layer of each weight, keyed by the weight's id (parents come before their children)."""
-    layers = [model, *model._flatten_layers(include_self=False)]
-    return {id(variable): layer for layer in layers for variable in layer.weights}
+def owning_layers(model: "keras.Model") -> dict[int, "keras.Layer"]:
+    """The innermost layer of each weight, keyed by the weight's id."""
+    return {id(variable): layer for _, layer in layers_of(model) for variable in layer.weights}
 
 
-def prunable(model: "keras.Model", biases: bool = True) -> list[bool]:
+def layers_of(model: "keras.Model") -> list[tuple[str, "keras.Layer"]]:
+    """The model and all layers in it with their paths, parents before children; shared ones once, where they are first.
+
+    The model goes by its name; the paths of the others begin below it.
+    """
+    found: dict[int, tuple[str, keras.Layer]] = {id(model): (model.name, model)}
+
+    def visit(layer: "keras.Layer", prefix: str) -> None:
+        for child in layer._layers:
+            if id(child) not in found:
+                found[id(child)] = (prefix + child.name, child)
+                visit(child, f"{prefix}{child.name}/")
+
+    visit(model, "")
+    return list(found.values())
+
+
+def prunable(
+    model: "keras.Model", biases: bool = True, include: Sequence[str] = ("*",), exclude: Sequence[str] = ()
+) -> list[bool]:
     """For each array of `model.get_weights()`, whether the methods may prune it.
 
-    Prunable are the trainable weights outside normalization layers; with `biases=False` only those of them that have
-    two or more dimensions. Call it before layers are frozen.
+    Prunable are the trainable kernels, embeddings and biases outside normalization layers, in layers whose name or path
+    matches a pattern of `include` and none of `exclude`. Call it before layers are frozen.
+
+    Args:
+        model: built.
+        biases: False leaves out the biases.
+        include, exclude: names of layers, with `*` and `?` as wildcards, such as `conv*` or `encoder/*`. A pattern that
+            is the name of a layer stands for all layers inside of it too.
+
+    Raises:
+        InputError: a pattern matches no layer with weights.
     """
+    layer_of = owning_layers(model)
     normalization = (
         keras.layers.BatchNormalization,
         keras.layers.GroupNormalization,
@@ -134,16 +171,41 @@ def prunable(model: "keras.Model", biases: bool = True) -> list[bool]:
     )
     excluded = {
         id(variable)
-        for layer in model._flatten_layers(include_self=False)
+        for layer in (layer for _, layer in layers_of(model))
         if isinstance(layer, normalization)
         for variable in layer.weights
     }
     trainable = {id(variable) for variable in model.trainable_weights}
-    return [id(v) in trainable and id(v) not in excluded and (biases or len(v.shape) > 1) for v in model.weights]
+    paths = layer_paths(model)
+    for pattern in (*include, *exclude):
+        if not any(_named(path, pattern) for path in paths):
+            close = get_close_matches(pattern, set(paths), n=1)
+            hint = f"did you mean {close[0]}?" if close else f"such as {', '.join(dict.fromkeys(paths[:3]))}"
+            raise InputError(
+                f"prune.include and prune.exclude: expected names of layers with weights, {hint} "
+                f"Received: {pattern!r}, which no layer has"
+            )
+
+    def allowed(variable: Any, path: str) -> bool:
+        bias = "bias" in variable.path.rpartition("/")[2]
+        return (
+            id(variable) in trainable
+            and id(variable) not in excluded
+            and (biases if bias else is_kernel(variable, layer_of[id(variable)]))
+            and any(_named(path, pattern) for pattern in include)
+            and not any(_named(path, pattern) for pattern in exclude)
+        )
+
+    return [allowed(variable, path) for variable, path in zip(model.weights, paths, strict=True)]
 
 
-def count_trainable(model: "keras.Model") -> tuple[int, int]:
-    """Non-zero and all trainable parameters, biases included. Call it before layers are frozen."""
-    arrays = [variable.numpy() for variable in model.trainable_weights]
-    total = sum(array.size for array in arrays)
-    return total - count_zeros(arrays), total
+def prunable_by(settings: Prune, model: "keras.Model") -> list[bool]:
+    """`prunable` by the parameters."""
+    return prunable(model, settings.biases, settings.include, settings.exclude)
+
+
+def _named(path: str, pattern: str) -> bool:
+    """Whether a layer, or one that it lies in, goes by the pattern, by its path or by its name alone."""
+    parts = path.split("/")
+    outer = ["/".join(parts[: end + 1]) for end in range(len(parts))]
+    return any(fnmatchcase(name, pattern) for name in (*outer, *parts))

@@ -24,10 +24,20 @@ Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 Side = Annotated[int, Field(ge=1, le=4096, strict=True)]
 Pixels = tuple[Side, Side]
 Amount = Annotated[float, Field(ge=0, strict=True)]
+PixelValue = Annotated[float, Field(ge=-1000, le=1000, strict=True)]
 Positive = Annotated[float, Field(gt=0, strict=True)]
 # DVC reads recipes.NAME as a path of keys
 RecipeName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
-Method = Literal["prune_global", "prune_layerwise", "freeze", "masked", "gradual", "iterative"]
+Method = Literal[
+    "prune_global",
+    "prune_layerwise",
+    "recalibrated_global",
+    "recalibrated_layerwise",
+    "freeze",
+    "masked",
+    "gradual",
+    "iterative",
+]
 NullBaseline = Literal["random_global", "random_layerwise", "small_dense"]
 Allocation = Literal["global", "uniform", "erk", "lamp"]
 
@@ -62,6 +72,7 @@ class Data(Section):
     cifar10: Cifar10
     image_size: Pixels | None
     channels: Literal[1, 3]
+    pixel_range: tuple[PixelValue, PixelValue] | None
     validation_fraction: Fraction
     test_fraction: Fraction
     seed: Seed
@@ -70,11 +81,30 @@ class Data(Section):
     def _something_to_train_on(self) -> Self:
         if self.validation_fraction + self.test_fraction >= 1:
             raise ValueError("expected validation_fraction + test_fraction below 1, so that training data remain")
+        if self.pixel_range is not None and self.pixel_range[0] >= self.pixel_range[1]:
+            raise ValueError(f"expected pixel_range upwards, for example [0, 1] (received {list(self.pixel_range)})")
         return self
 
 
 class Model(Section):
+    path: OwnPath
+    builder: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] | None
+    code: OwnPath
+    application: str | None
     weights: OwnPath
+    outputs: Literal["auto", "logits", "probabilities"]
+    trust: bool
+
+    @property
+    def built_in(self) -> bool:
+        """Whether the network is prunefront's own."""
+        return self.path == NO_FILE and self.builder is None and self.application is None
+
+    @model_validator(mode="after")
+    def _one_model(self) -> Self:
+        if (self.path != NO_FILE) + (self.builder is not None) + (self.application is not None) > 1:
+            raise ValueError("expected at most one of path, builder and application")
+        return self
 
 
 class Recipe(Section):
@@ -114,6 +144,12 @@ class Levels(Section):
 
 class Prune(Levels):
     biases: bool
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+
+
+class Recalibrate(Levels):
+    batch_size: Count
 
 
 class Freeze(Levels, Training):
@@ -164,6 +200,17 @@ class Pareto(Section):
         return self
 
 
+SECTIONS = {
+    "prune_global": "prune",
+    "prune_layerwise": "prune",
+    "recalibrated_global": "recalibrate",
+    "recalibrated_layerwise": "recalibrate",
+    "random_global": "random",
+    "random_layerwise": "random",
+}
+"""The sections of the stages that do not go by the name of their section."""
+
+
 class Params(Section):
     """All parameters of a run; the comments in `params.yaml` give each one's meaning and unit."""
 
@@ -174,6 +221,7 @@ class Params(Section):
     recipes: dict[RecipeName, Recipe]
     baseline: Training
     prune: Prune
+    recalibrate: Recalibrate
     freeze: Freeze
     masked: Masked
     gradual: Gradual
@@ -181,6 +229,13 @@ class Params(Section):
     random: RandomMasks
     small_dense: SmallDense
     pareto: Pareto
+
+    def levels(self, stage: str) -> tuple[float, ...]:
+        """The target sparsities of a method's or null baseline's stage; none if the method is left out."""
+        if stage == "small_dense" and not self.model.built_in:  # nobody knows a narrower form of another network
+            return ()
+        section: Levels = getattr(self, SECTIONS.get(stage, stage))
+        return section.levels
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -201,7 +256,7 @@ class Params(Section):
                 raise ValueError(f"{name}.recipe: expected one with distillation: 0, a dense network has no teacher")
         if not self.prune.levels:
             raise ValueError("prune.levels: expected at least one level")
-        if not any(name.startswith("prune_") or getattr(self, name).levels for name in self.pareto.methods):
+        if not any(self.levels(name) for name in self.pareto.methods):
             raise ValueError(
                 f"pareto.methods: expected at least one method with levels (received {', '.join(self.pareto.methods)})"
             )
@@ -212,6 +267,9 @@ class Params(Section):
                 f"masked.levels: expected no level below the first of freeze.levels, {self.freeze.levels[0]}, "
                 f"since method 4 starts from method 3's weights (received {self.masked.levels[0]})"
             )
+        absent = [level for level in self.recalibrate.levels if level not in self.prune.levels]
+        if absent:
+            raise ValueError(f"recalibrate.levels: expected some of prune.levels (received {absent[0]})")
         if self.freeze.levels and self.freeze.levels[0] < self.prune.levels[0]:
             raise ValueError(
                 f"freeze.levels: expected no level below the first of prune.levels, {self.prune.levels[0]}, since "

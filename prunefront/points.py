@@ -9,7 +9,9 @@ from pathlib import Path
 import pandas as pd
 
 from prunefront.errors import InputError
+from prunefront.files import digest, replacing, replacing_folder, write_json
 from prunefront.masks import Weights
+from prunefront.params import load_params
 from prunefront.weights import load_weights
 
 FRONTIER = Path("metrics/frontier.csv")
@@ -27,6 +29,15 @@ COLUMNS = [
     "val_accuracy",
     "val_loss",
     "weights_sha256",
+    # the ledger: exact counts of zeros, and of what they are counted over
+    "kernel_zeros",
+    "kernel_parameters",
+    "prunable_zeros",
+    "prunable_parameters",
+    "trainable_zeros",
+    "trainable_parameters",
+    "all_zeros",
+    "all_parameters",
 ]
 
 
@@ -96,6 +107,47 @@ def load_rows(stage: str, seed: int) -> pd.DataFrame:
             f"Received: {len(rows)} rows with {', '.join(rows.columns)}"
         )
     return rows
+
+
+def write_rows(stage: str, seed: int, rows: pd.DataFrame, cost: dict[str, float]) -> None:
+    """Writes the rows of a stage's points, their summary for `dvc metrics`, and what they cost."""
+    path = rows_file(stage, seed)
+    with replacing(path) as partial:
+        rows.to_csv(partial, index=False, lineterminator="\n")
+    write_json(path.with_suffix(".json"), summary(rows))
+    write_json(cost_file(stage, seed), {"rows_sha256": digest(path), **cost})
+
+
+def left_out(stage: str, params_file: Path, seed: int | None) -> bool:
+    """Whether the parameters leave a method's stage out, for want of levels; if so, its empty results are written.
+
+    Needs no TensorFlow, so that such a stage takes no time.
+    """
+    params = load_params(params_file)
+    if params.levels(stage):
+        return False
+    number = params.seeds[0] if seed is None else seed
+    with replacing_folder(weights_folder(stage, number)):
+        write_rows(stage, number, pd.DataFrame(columns=COLUMNS), {"epochs": 0})
+    why = (
+        "no levels" if stage != "small_dense" or params.model.built_in else "only the built-in network can be narrower"
+    )
+    print(f"{stage}: left out, {why}")
+    return True
+
+
+def summary(rows: pd.DataFrame) -> dict[str, object]:
+    """A stage's rows as a few scalars for `dvc metrics`; the rows themselves are in the CSV file beside them."""
+    if rows.empty:
+        return {"points": 0}
+    sparsest = rows.iloc[int(rows["sparsity"].argmax())]
+    return {
+        "points": len(rows),
+        "val_accuracy_best": float(rows["val_accuracy"].max()),
+        "val_accuracy_mean": float(rows["val_accuracy"].mean()),
+        "val_accuracy_sparsest": float(sparsest["val_accuracy"]),
+        "sparsity_max": float(sparsest["sparsity"]),
+    }
 
 
 def _level(path: Path) -> float:

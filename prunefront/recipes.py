@@ -1,11 +1,14 @@
-"""What a training recipe means: learning rate, loss, augmentation, dropout, distillation; made of Keras's own parts."""
+"""What a training recipe means: learning rate, augmentation, dropout, distillation; made of Keras's own parts."""
 
 import math
 from typing import Any
 
 import numpy as np
 
+from prunefront.batches import shuffled
 from prunefront.data import Split
+from prunefront.errors import InputError
+from prunefront.head import Head
 from prunefront.params import Recipe, Training
 from prunefront.runtime import keras, tf
 
@@ -31,30 +34,26 @@ def optimizer(recipe: Recipe, rate: "float | keras.optimizers.schedules.Learning
     return keras.optimizers.Adam(rate, weight_decay=recipe.weight_decay or None)
 
 
-def loss(recipe: Recipe, classes: int) -> Any:
-    """Cross-entropy of integer labels and logits, with smoothed labels where the recipe has that."""
-    if recipe.label_smoothing == 0:
-        return keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-    def smoothed(y: "tf.Tensor", logits: "tf.Tensor") -> "tf.Tensor":
-        one_hot = keras.ops.one_hot(keras.ops.reshape(y, (-1,)), classes)
-        return keras.losses.categorical_crossentropy(
-            one_hot, logits, from_logits=True, label_smoothing=recipe.label_smoothing
-        )
-
-    return smoothed
-
-
 def augmented(train: Split, recipe: Recipe, batch_size: int, seed: int) -> "tf.data.Dataset":
     """Batches of the training split, shuffled anew each epoch, with each image flipped and shifted at random.
 
     Args:
-        train: images of shape (n, height, width, channels).
+        train: images of shape (n, height, width, channels), or any examples if the recipe neither flips nor shifts.
         recipe: `flip` (left to right, every second image) and `shift` (up to so many pixels each way; what comes in
             from outside is black).
         batch_size: images a batch.
         seed: in [0, 2**32).
+
+    Raises:
+        InputError: the recipe flips or shifts, and the examples are no images.
     """
+    if not recipe.augments:
+        return shuffled(train, batch_size, seed)
+    if train.x.ndim != 4:
+        raise InputError(
+            f"Expected images to flip and shift, of shape (height, width, channels); name a recipe with flip: false "
+            f"and shift: 0. Received: examples of shape {train.x.shape[1:]}"
+        )
     height, width = train.x.shape[1:3]
     layers = []
     if recipe.flip:
@@ -72,8 +71,7 @@ def augmented(train: Split, recipe: Recipe, batch_size: int, seed: int) -> "tf.d
             x = layer(x, training=True)
         return x, y
 
-    examples = tf.data.Dataset.from_tensor_slices((train.x, train.y)).shuffle(len(train.y), seed=seed)
-    return examples.batch(batch_size).map(augment).prefetch(4)
+    return shuffled(train, batch_size, seed).map(augment).prefetch(4)
 
 
 def scale_dropout(model: "keras.Model", factor: float) -> None:
@@ -91,7 +89,7 @@ def scale_dropout(model: "keras.Model", factor: float) -> None:
             layer.rate = float(np.clip(layer.rate * factor, 0, 0.95))
 
 
-def distil(student: "keras.Model", teacher: "keras.Model", share: float, temperature: float) -> None:
+def distil(student: "keras.Model", teacher: "keras.Model", share: float, temperature: float, head: Head) -> None:
     """Makes the student's training loss imitate the teacher's outputs on the same images; evaluation stays as it is.
 
     The loss becomes (1 - share) times its own plus share times temperature² times the cross-entropy between the two
@@ -99,10 +97,11 @@ def distil(student: "keras.Model", teacher: "keras.Model", share: float, tempera
     (2015).
 
     Args:
-        student: a model to logits, changed in place.
-        teacher: a model from the same inputs to logits; it is not trained.
+        student: changed in place.
+        teacher: a model of the same inputs and kind of outputs; it is not trained.
         share: in [0, 1].
         temperature: above 0; higher ones make the teacher's distribution softer.
+        head: what the outputs of both are.
     """
     plain = student.compute_loss
 
@@ -116,8 +115,9 @@ def distil(student: "keras.Model", teacher: "keras.Model", share: float, tempera
         own = plain(x, y, y_pred, sample_weight, training)
         if not training:
             return own
-        soft = keras.ops.softmax(tf.stop_gradient(teacher(x, training=False)) / temperature)
-        imitation = keras.ops.categorical_crossentropy(soft, y_pred / temperature, from_logits=True)
+        taught = head.class_logits(tf.stop_gradient(teacher(x, training=False)))
+        soft = keras.ops.softmax(taught / temperature)
+        imitation = keras.ops.categorical_crossentropy(soft, head.class_logits(y_pred) / temperature, from_logits=True)
         return (1 - share) * own + share * temperature**2 * keras.ops.mean(imitation)
 
     student.compute_loss = compute_loss

@@ -13,11 +13,11 @@ import pandas as pd
 from prunefront.errors import InputError
 from prunefront.experiment import Experiment
 from prunefront.files import digest, replacing_folder, write_json
-from prunefront.network import multiply_adds
 from prunefront.params import Params
 from prunefront.points import FRONTIER, PICTURE, SUBMITTED, SUMMARY, cost_file, rows_file
 from prunefront.runtime import tf
 from prunefront.weights import load_named_weights, load_weights
+from prunefront.work import multiply_adds
 
 PUBLISHED = {"frontier.csv", "pareto.json", "pareto.png", "params.yaml", "cost.json", "submitted.npz"}
 
@@ -60,7 +60,8 @@ def cost(experiment: Experiment) -> dict[str, Any]:
     dense networks that is an upper bound.
     """
     model, weights = experiment.model, load_weights(SUBMITTED)
-    dense = multiply_adds(model, [np.ones(w.shape) for w in weights])
+    example = experiment.validation.first(1)
+    dense = multiply_adds(model, [np.ones(w.shape) for w in weights], example)
     stages: dict[str, Any] = {}
     for stage in ("baseline", *experiment.params.pareto.methods, *experiment.params.pareto.null_baselines):
         for seed in experiment.params.seeds:
@@ -71,7 +72,7 @@ def cost(experiment: Experiment) -> dict[str, Any]:
             spent["multiply_adds"] = dense * spent["forward_passes"]
             stages.setdefault(stage, {})[str(seed)] = spent
     return {
-        "multiply_adds_per_example": {"dense": dense, "submitted": multiply_adds(model, weights)},
+        "multiply_adds_per_example": {"dense": dense, "submitted": multiply_adds(model, weights, example)},
         "training": stages,
         "machine": f"{_processor()}, {os.cpu_count()} cores, TensorFlow {tf.__version__}",
     }
@@ -79,14 +80,11 @@ def cost(experiment: Experiment) -> dict[str, Any]:
 
 def _operating_points(params: Params) -> set[tuple[str, int, float]]:
     """(method, seed, level) of every point that the parameters ask for."""
-    sections = {"prune_global": "prune", "prune_layerwise": "prune"} | dict.fromkeys(
-        ("random_global", "random_layerwise"), "random"
-    )
     return {
         (stage, seed, level)
         for stage in (*params.pareto.methods, *params.pareto.null_baselines)
         for seed in params.seeds
-        for level in getattr(params, sections.get(stage, stage)).levels
+        for level in params.levels(stage)
     }
 
 

@@ -2,25 +2,26 @@
 
 import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from prunefront.data import Dataset, Split, carve, check, check_labels
 from prunefront.errors import InputError
+from prunefront.examples import ImageFiles
 from prunefront.params import NO_FILE, Data
 from prunefront.weights import read_npz
 
 FOLDER_SPLITS = {"train": "train", "validation": "val", "test": "test"}
-SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 
 
 def load(params: Data) -> Dataset:
     """Reads the source that the parameters name, carves out missing splits and checks everything.
 
     Returns:
-        Splits in which images are uint8 of shape (n, height, width, channels) and other examples are as given.
+        Splits in which images are uint8 of shape (n, height, width, channels) and other examples are as given. Images
+        of a folder are not read yet.
 
     Raises:
         InputError: the source is missing, damaged or does not fit together.
@@ -28,7 +29,7 @@ def load(params: Data) -> Dataset:
     read = {"digits": _digits, "cifar10": _cifar10, "npz": _npz, "folder": _folder}[params.source]
     splits, names = read(params)
     splits = carve(splits, params)
-    return check(Dataset(splits["train"], splits["validation"], splits["test"], tuple(names)))
+    return check(Dataset(splits["train"], splits["validation"], splits["test"], tuple(names), params.pixel_range))
 
 
 def resize(images: np.ndarray, size: tuple[int, int] | None) -> np.ndarray:
@@ -104,7 +105,8 @@ def _npz(params: Data) -> tuple[dict[str, Split], list[str]]:
         splits[name] = _labelled(arrays[x_key], arrays[y_key], f"{params.path}: {y_key}", params)
     if "class_names" in arrays:
         return splits, [n.decode() if isinstance(n, bytes) else str(n) for n in arrays["class_names"].ravel().tolist()]
-    classes = 1 + max(int(split.y.max(initial=-1)) for split in splits.values())
+    columns = arrays["y_train"].shape[1] if arrays["y_train"].ndim == 2 else 0  # one-hot rows name all classes
+    classes = max(columns, 1 + max(int(split.y.max(initial=-1)) for split in splits.values()))
     if classes > len(splits["train"].y):
         raise InputError(
             f"{params.path}: expected labels numbered from 0, each with a training example. "
@@ -114,19 +116,45 @@ def _npz(params: Data) -> tuple[dict[str, Split], list[str]]:
 
 
 def _labelled(x: np.ndarray, y: np.ndarray, where: str, params: Data) -> Split:
-    labels = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+    labels = _class_numbers(y, where)
     if x.ndim == 0:
         raise InputError(f"{where}: expected an array of examples beside it. Received: a single value")
     check_labels(labels, len(x), where)
-    if x.dtype.kind in "iu" and x.ndim == 3:
-        x = x[..., np.newaxis]  # grey images without a channel axis
-    if x.ndim == 4 and x.dtype.kind in "iu" and x.dtype != np.uint8:
-        if x.size and (x.min() < 0 or x.max() > 255):
-            raise InputError(f"{where}: expected integer images in 0 to 255. Received: {x.min()} to {x.max()}")
+    if x.dtype == bool:
         x = x.astype(np.uint8)
+    if params.pixel_range is not None:
+        x = _images(x, where)
     if x.ndim == 4 and 0 not in x.shape:
         x = resize(x, params.image_size)
     return Split(x, labels.astype(np.int64))
+
+
+def _images(x: np.ndarray, where: str) -> np.ndarray:
+    """Integers of rank 3 and 4 as uint8 images with a channel axis; other examples as they are."""
+    if x.dtype.kind not in "iu" or x.ndim not in (3, 4):
+        return x
+    if x.dtype != np.uint8 and x.size and (x.min() < 0 or x.max() > 255):
+        raise InputError(
+            f"{where}: expected integer images in 0 to 255; data.pixel_range: null feeds integers as they are. "
+            f"Received: {x.min()} to {x.max()}"
+        )
+    return (x[..., np.newaxis] if x.ndim == 3 else x).astype(np.uint8)
+
+
+def _class_numbers(y: np.ndarray, where: str) -> np.ndarray:
+    """Labels as integers, shape (n,): from integers in a column, from yes and no, or from one-hot rows."""
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.dtype == bool and y.ndim == 1:
+        return y.astype(np.int64)
+    if y.ndim != 2 or y.dtype.kind not in "fiub":
+        return y
+    if not (np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all()):
+        raise InputError(
+            f"{where}: expected one integer label per example, or one-hot rows with a single 1 in each. "
+            f"Received: an array of shape {y.shape} and dtype {y.dtype} with other rows"
+        )
+    return y.argmax(axis=1)
 
 
 def _folder(params: Data) -> tuple[dict[str, Split], list[str]]:
@@ -153,7 +181,7 @@ def _folder(params: Data) -> tuple[dict[str, Split], list[str]]:
                 f"{folder}: expected the class folders of {folders['train']}, {', '.join(names)}. "
                 f"Received: {', '.join(_class_folders(folder)) or 'none'}"
             )
-        splits[name] = _read_images(folder, names, params)
+        splits[name] = _list_images(folder, names, params)
     return splits, names
 
 
@@ -174,39 +202,16 @@ def _class_folders(folder: Path) -> list[str]:
     return [path.name for path in classes]
 
 
-def _read_images(folder: Path, names: list[str], params: Data) -> Split:
-    from prunefront.runtime import keras, tf
-
-    batches = keras.utils.image_dataset_from_directory(
-        folder,
-        class_names=names,
-        color_mode="rgb",  # BMP and GIF files cannot be decoded as grey ones
-        image_size=params.image_size,
-        batch_size=None,
-        shuffle=False,
-        verbose=False,
-    )
-    count = int(batches.cardinality())
-    x = np.empty((count, *_size(params), params.channels), np.uint8)
-    y = np.empty(count, np.int64)
-    try:
-        for position, (image, label) in enumerate(batches.as_numpy_iterator()):
-            grey = params.channels == 1
-            x[position] = np.rint(tf.image.rgb_to_grayscale(image) if grey else image)
-            y[position] = label
-    except tf.errors.OpError as error:
-        raise InputError(_undecodable(batches.file_paths, tf, error)) from None
-    return Split(x, y)
-
-
-def _undecodable(paths: list[str], tf: Any, error: Exception) -> str:
-    """Names the image that TensorFlow could not decode, which its own message does not."""
-    for path in paths:
-        try:
-            tf.io.decode_image(tf.io.read_file(path), expand_animations=False)
-        except tf.errors.OpError:
-            return f"{path}: expected a BMP, GIF, JPEG or PNG image. Received: a file that does not decode"
-    return f"Expected images that decode. Received: {error}"
+def _list_images(folder: Path, names: list[str], params: Data) -> Split:
+    assert params.image_size is not None  # checked by _folder
+    files = [
+        (str(path), label)
+        for label, name in enumerate(names)
+        for path in sorted((folder / name).rglob("*"))
+        if path.suffix.lower() in SUFFIXES and not path.is_dir()
+    ]
+    paths, labels = zip(*files, strict=True)
+    return Split(ImageFiles(np.array(paths), params.image_size, params.channels), np.array(labels, np.int64))
 
 
 def _own_path(params: Data, what: str) -> Path:
@@ -215,8 +220,3 @@ def _own_path(params: Data, what: str) -> Path:
     if not params.path.exists():
         raise InputError(f"data.path: expected {what}. Received: {params.path}, which does not exist")
     return params.path
-
-
-def _size(params: Data) -> tuple[int, int]:
-    assert params.image_size is not None  # checked by _folder
-    return params.image_size

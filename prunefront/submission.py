@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 
 from prunefront.certificate import certify
-from prunefront.data import read_split
 from prunefront.errors import InputError
 from prunefront.experiment import Experiment
 from prunefront.figures import draw_frontier
@@ -72,7 +71,7 @@ def submit(experiment: Experiment, points: pd.DataFrame, chosen: pd.Series, abov
         InputError: the weights on disk are not those that the row was measured on.
     """
     dense = load_rows("baseline", experiment.seed).iloc[0]
-    test, model = read_split("test"), experiment.model
+    test, model = experiment.read("test"), experiment.model
 
     def tested(row: pd.Series) -> float:
         model.set_weights(load_weights(_measured(row)))
@@ -99,6 +98,10 @@ def submit(experiment: Experiment, points: pd.DataFrame, chosen: pd.Series, abov
         "val_accuracy": float(chosen["val_accuracy"]),
         "score": float(chosen["score"]),
         "test_accuracy": accuracy,
+        "ledger": {
+            kind: {"zeros": int(chosen[f"{kind}_zeros"]), "parameters": int(chosen[f"{kind}_parameters"])}
+            for kind in ("kernel", "prunable", "trainable", "all")
+        },
     }
     baseline = {
         "seed": experiment.seed,

@@ -27,6 +27,10 @@ def print_frontier() -> None:
             f"{submitted['score']:.4f}, validation accuracy {submitted['val_accuracy']:.4f}, test accuracy "
             f"{submitted['test_accuracy']:.4f} (dense: {baseline['val_accuracy']:.4f}, {baseline['test_accuracy']:.4f})"
         )
+        counts = [
+            f"{entry['zeros']:,} of {entry['parameters']:,} {kind} ({entry['zeros'] / max(1, entry['parameters']):.2%})"
+            for kind, entry in submitted["ledger"].items()
+        ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"Expected results in {FRONTIER} and {SUMMARY}; run `dvc repro`. Received: {error}") from None
     table = Table(title="Pareto frontier", title_justify="left")
@@ -45,4 +49,5 @@ def print_frontier() -> None:
     console = Console(soft_wrap=True)
     console.print(table)
     console.print(chosen, highlight=False)
+    console.print(f"its zeros: {', '.join(counts)} parameters", highlight=False)
     console.print(f"weights {SUBMITTED}, picture {PICTURE}, all points {FRONTIER}, summary {SUMMARY}", highlight=False)

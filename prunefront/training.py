@@ -4,16 +4,19 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
+from prunefront.batches import in_order
 from prunefront.data import Split
 from prunefront.errors import InputError
+from prunefront.examples import Stored
+from prunefront.head import LOGITS, Head
 from prunefront.masked_training import hold_masks
 from prunefront.masks import Masks, Weights
 from prunefront.network import freeze_layers
 from prunefront.params import Recipe, Training
 from prunefront.progress import Progress
-from prunefront.recipes import augmented, distil, learning_rate, loss, optimizer, scale_dropout, steps_per_epoch
+from prunefront.recipes import augmented, distil, learning_rate, optimizer, scale_dropout, steps_per_epoch
 from prunefront.resume import FinishedFits
-from prunefront.runtime import keras
+from prunefront.runtime import keras, tf
 
 
 class Ramp(keras.callbacks.Callback):
@@ -58,6 +61,8 @@ class Trainer:
         teacher: the dense network for distillation, where the recipe asks for it.
         cost: adds up what the fits took.
         finished: keeps the result of each fit, so that an interrupted stage goes on at the next; None keeps nothing.
+        head: what the network's outputs mean.
+        identity: a digest of what the network is made from.
     """
 
     make_model: Callable[[], "keras.Model"]
@@ -69,6 +74,8 @@ class Trainer:
     teacher: "keras.Model | None" = None
     cost: Cost = field(default_factory=Cost)
     finished: FinishedFits | None = None
+    head: Head = LOGITS
+    identity: str = ""
 
     def steps(self, training: Training, epochs: int) -> int:
         """Training steps in so many epochs."""
@@ -101,15 +108,23 @@ class Trainer:
         """
         keras.utils.set_random_seed(self.seed)
         model = self.make_model()
-        ramp_settings = [] if ramp is None else ramp.settings
-        shapes = [list(v.shape) for v in model.weights]
-        key = self._key([training.model_dump(), sorted(frozen), label, shapes, ramp_settings], start, masks)
-        found = self.finished.load(key) if self.finished and training.epochs else None
-        if found is not None:
-            weights, seconds = found
-            self._spent(training, seconds)
-            self.progress.advance(f"{label}: trained before the stage was interrupted", training.epochs)
-            return weights
+        key = ""
+        if self.finished is not None and training.epochs > 0:
+            shapes = [list(v.shape) for v in model.weights]
+            settings: list[object] = [
+                training.model_dump(),
+                sorted(frozen),
+                label,
+                shapes,
+                [] if ramp is None else ramp.settings,
+            ]
+            key = self._key(self.finished, settings, start, masks)
+            found = self.finished.load(key)
+            if found is not None:
+                weights, seconds = found
+                self._spent(training, seconds)
+                self.progress.advance(f"{label}: trained before the stage was interrupted", training.epochs)
+                return weights
         scale_dropout(model, self.recipe.dropout)
         if start is not None:
             model.set_weights(start)
@@ -120,9 +135,9 @@ class Trainer:
         if training.epochs == 0 or not model.trainable_weights:
             return model.get_weights()
         if self.teacher is not None:
-            distil(model, self.teacher, self.recipe.distillation, self.recipe.temperature)
+            distil(model, self.teacher, self.recipe.distillation, self.recipe.temperature, self.head)
         rate = learning_rate(self.recipe, training, steps_per_epoch(self.train, training))
-        model.compile(optimizer(self.recipe, rate), loss(self.recipe, model.output_shape[-1]), metrics=["accuracy"])
+        compile_classifier(model, optimizer(self.recipe, rate), self.head, self.recipe.label_smoothing)
         begun = time.monotonic()
         self._fit(model, training, [] if ramp is None else [ramp], ramp_epochs, label)
         seconds = time.monotonic() - begun
@@ -131,15 +146,14 @@ class Trainer:
             self.finished.save(key, model.get_weights(), seconds)
         return model.get_weights()
 
-    def _key(self, settings: list[object], start: Weights | None, masks: Masks | None) -> str:
+    def _key(self, finished: FinishedFits, settings: list[object], start: Weights | None, masks: Masks | None) -> str:
         """The name of a fit among those finished: a digest of all that it depends on."""
-        if self.finished is None:
-            return ""
         policy = keras.config.dtype_policy().name
         teacher = [] if self.teacher is None else self.teacher.get_weights()
-        data = [self.train.x, self.train.y, self.validation.x, self.validation.y]
-        return self.finished.key(
-            [*settings, self.recipe.model_dump(), self.seed, policy], [*(start or []), *(masks or []), *teacher, *data]
+        data = [self.train.sha256, self.validation.sha256]
+        return finished.key(
+            [*settings, self.recipe.model_dump(), self.seed, policy, self.identity, data],
+            [*(start or []), *(masks or []), *teacher],
         )
 
     def _spent(self, training: Training, seconds: float) -> None:
@@ -165,7 +179,7 @@ class Trainer:
             start_from_epoch=ramp_epochs,
         )
         report = _Report(self.progress, f"{label} epoch" if label else "epoch", training.epochs)
-        if self.recipe.augments:
+        if self.recipe.augments or isinstance(self.train.x, Stored):
             data = {"x": augmented(self.train, self.recipe, training.batch_size, self.seed), "shuffle": False}
         else:
             data = {"x": self.train.x, "y": self.train.y, "batch_size": training.batch_size}
@@ -173,25 +187,55 @@ class Trainer:
             model.fit(
                 **data,
                 epochs=training.epochs,
-                validation_data=(self.validation.x, self.validation.y),
+                validation_data=_evaluable(self.validation),
                 callbacks=[*callbacks, best, keras.callbacks.TerminateOnNaN(raise_error=True), report],
                 verbose=0,
             )
         except RuntimeError as error:
             raise InputError(f"training diverged; expected a finite loss, lower the learning rate. {error}") from None
+        except tf.errors.OpError as error:
+            raise _unfit(error) from None
 
 
 def evaluate(model: "keras.Model", split: Split) -> tuple[float, float]:
     """Accuracy, in [0, 1], and mean loss (cross-entropy in nats plus weight regularization) of a compiled model."""
-    result = model.evaluate(split.x, split.y, batch_size=256, verbose=0, return_dict=True)
+    data = (
+        {"x": in_order(split, 256)} if isinstance(split.x, Stored) else {"x": split.x, "y": split.y, "batch_size": 256}
+    )
+    try:
+        result = model.evaluate(**data, verbose=0, return_dict=True)
+    except tf.errors.OpError as error:
+        raise _unfit(error) from None
     # The exact share: Keras's float32 accuracy would put 0.61000001 for 0.61.
     return round(result["accuracy"] * len(split.y)) / len(split.y), float(result["loss"])
 
 
-def compile_classifier(model: "keras.Model", optimizer: "keras.optimizers.Optimizer | None" = None) -> None:
-    """Compiles a model from examples to logits with cross-entropy and accuracy; without an optimizer, to evaluate."""
-    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-    model.compile(optimizer, loss, metrics=["accuracy"])
+def compile_classifier(
+    model: "keras.Model",
+    optimizer: "keras.optimizers.Optimizer | None" = None,
+    head: Head = LOGITS,
+    label_smoothing: float = 0.0,
+) -> None:
+    """Compiles a classifier of integer labels with cross-entropy and accuracy.
+
+    Args:
+        model: changed in place.
+        optimizer: None to evaluate only.
+        head: what its outputs mean; by default a logit for each class.
+        label_smoothing: see `Head.loss`.
+    """
+    model.compile(optimizer, head.loss(label_smoothing), metrics=[head.accuracy()])
+
+
+def _evaluable(split: Split) -> object:
+    return in_order(split, 256) if isinstance(split.x, Stored) else (split.x, split.y)
+
+
+def _unfit(error: Exception) -> InputError:
+    """An operation failed on values that no check of shapes finds, for example a token that an embedding lacks."""
+    lines = [line for line in str(error).splitlines() if line.strip() and "defined at" not in line]
+    said = [line for line in lines if "Node:" not in line and not line.lstrip().startswith("File")]
+    return InputError(f"Expected examples that the model can compute with. Received: {' '.join(said)[:300]}")
 
 
 class _Report(keras.callbacks.Callback):

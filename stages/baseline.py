@@ -1,6 +1,6 @@
 """Train the dense network, or only evaluate the starting weights (baseline.epochs: 0)."""
 
-from stages import PARAMS, ParamsOption, SeedOption, run
+from prunefront.commands import PARAMS, ParamsOption, SeedOption, run
 
 
 def baseline(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:

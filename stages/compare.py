@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stages import run
+from prunefront.commands import run
 
 LEVELS = [0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995]
 

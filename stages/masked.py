@@ -1,6 +1,6 @@
 """Method 4: retrain all layers from method 3's weights, with every zero held by a mask."""
 
-from stages import PARAMS, ParamsOption, SeedOption, run
+from prunefront.commands import PARAMS, ParamsOption, SeedOption, run
 
 
 def masked(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
@@ -8,6 +8,11 @@ def masked(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
 
     Reads models/freeze/SEED/; writes models/masked/SEED/ and metrics/masked/SEED.json and SEED.csv.
     """
+    from prunefront.points import left_out
+
+    if left_out("masked", params, seed):
+        return
+
     from functools import partial
 
     from prunefront.experiment import record, set_up_experiment

@@ -1,6 +1,6 @@
 """Compare all methods, plot the frontier and submit the weights with the highest score."""
 
-from stages import PARAMS, ParamsOption, run
+from prunefront.commands import PARAMS, ParamsOption, run
 
 
 def pareto(params: ParamsOption = PARAMS) -> None:

@@ -1,6 +1,6 @@
 """Check the parameters, read the data and split them once for all other stages."""
 
-from stages import PARAMS, ParamsOption, run
+from prunefront.commands import PARAMS, ParamsOption, run
 
 
 def prepare(params: ParamsOption = PARAMS) -> None:
@@ -10,12 +10,15 @@ def prepare(params: ParamsOption = PARAMS) -> None:
     """
     from pathlib import Path
 
-    from prunefront.data import SPLITS, write_prepared
+    from prunefront.data import SPLITS, check_images, write_prepared
     from prunefront.files import write_json
     from prunefront.params import load_params
     from prunefront.sources import load
 
-    dataset = load(load_params(params).data)
+    settings = load_params(params)
+    dataset = load(settings.data)
+    if settings.model.built_in:
+        check_images(dataset.train.x.shape[1:])
     write_prepared(dataset)
     sizes = {name: len(getattr(dataset, name).y) for name in SPLITS}
     write_json(Path("metrics/prepare.json"), {"classes": len(dataset.class_names), **sizes})

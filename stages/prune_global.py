@@ -1,6 +1,6 @@
 """Method 1: prune the dense weights by one magnitude threshold over all of them."""
 
-from stages import PARAMS, ParamsOption, SeedOption, run
+from prunefront.commands import PARAMS, ParamsOption, SeedOption, run
 
 
 def prune_global(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:

@@ -1,6 +1,6 @@
 """Method 2: prune the dense weights by one magnitude threshold in each layer."""
 
-from stages import PARAMS, ParamsOption, SeedOption, run
+from prunefront.commands import PARAMS, ParamsOption, SeedOption, run
 
 
 def prune_layerwise(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:

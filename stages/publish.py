@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stages import PARAMS, ParamsOption, run
+from prunefront.commands import PARAMS, ParamsOption, run
 
 
 def publish(

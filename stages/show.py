@@ -1,6 +1,6 @@
 """Print the frontier as a table, the submitted point and where its files are."""
 
-from stages import run
+from prunefront.commands import run
 
 
 def show() -> None:

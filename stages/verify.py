@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stages import run
+from prunefront.commands import run
 
 
 def verify(

@@ -16,7 +16,7 @@ from prunefront.methods.iterative import iterative
 from prunefront.methods.masked import masked
 from prunefront.methods.prune import prune
 from prunefront.methods.small_dense import small_dense
-from prunefront.network import build_network, multiply_adds, owners, prunable, widen
+from prunefront.network import build_network, owners, prunable, widen
 from prunefront.params import Freeze, Gradual, Iterative, Masked, Recipe, SmallDense, Training, load_params
 from prunefront.progress import Progress
 from prunefront.runtime import keras, set_up
@@ -25,6 +25,7 @@ from prunefront.schedules import cubic_sparsity
 from prunefront.sources import load
 from prunefront.training import Split, Trainer, compile_classifier, evaluate
 from prunefront.weights import save_weights
+from prunefront.work import multiply_adds
 from tests.test_params import edited
 
 PLAIN = Recipe(
@@ -221,7 +222,7 @@ def test_a_narrow_network_s_weights_give_the_same_outputs_in_the_full_one(digits
     x = digits.train.x[:8]
     np.testing.assert_allclose(full.predict(x, verbose=0), narrow.predict(x, verbose=0), rtol=1e-4, atol=1e-2)
     assert size_of(wide) - count_zeros(wide) == narrow.count_params()
-    assert multiply_adds(full, wide) == multiply_adds(narrow, weights)
+    assert multiply_adds(full, wide, x[:1]) == multiply_adds(narrow, weights, x[:1])
 
 
 def test_small_dense_has_no_more_parameters_than_the_sparse_network(digits):
@@ -237,4 +238,4 @@ def test_multiply_adds_of_the_report_s_network():
     model = build_network((25, 25, 3), 5)
     ones = [np.ones(w.shape) for w in model.get_weights()]
     by_hand = 25**2 * 9 * 3 * 32 + 23**2 * 9 * 32**2 + 11**2 * 9 * 32 * 64 + 9**2 * 9 * 64**2 + 1024 * 512 + 512 * 5
-    assert multiply_adds(model, ones) == by_hand
+    assert multiply_adds(model, ones, np.zeros((1, 25, 25, 3), np.float32)) == by_hand

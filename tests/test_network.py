@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from prunefront import InputError, load_weights, sparsity
-from prunefront.network import build_network, count_trainable, freeze_layers, owners, prunable
+from prunefront.ledger import count
+from prunefront.network import build_network, freeze_layers, owners, prunable
 from prunefront.runtime import keras
 from prunefront.weights import check_shapes
 
@@ -50,7 +51,11 @@ def test_prunable_leaves_out_normalization_and_optionally_biases():
     model = keras.Sequential([keras.Input((4,)), layers.Dense(3), layers.BatchNormalization(), layers.Dense(2)])
     assert prunable(model) == [True, True, False, False, False, False, True, True]
     assert prunable(model, biases=False) == [True, False, False, False, False, False, True, False]
-    assert count_trainable(model) == (12 + 3 + 6, 12 + 3 + 3 + 3 + 6 + 2)  # biases and beta are 0
+    ledger = count(model, prunable(model))
+    assert (ledger.kernel_zeros, ledger.kernel_parameters) == (0, 12 + 6)
+    assert (ledger.prunable_zeros, ledger.prunable_parameters) == (3 + 2, 12 + 3 + 6 + 2)  # biases are 0 at first
+    assert (ledger.trainable_zeros, ledger.trainable_parameters) == (3 + 3 + 2, 12 + 3 + 3 + 3 + 6 + 2)  # and beta
+    assert (ledger.all_zeros, ledger.all_parameters) == (3 + 3 + 2 + 3, 29 + 6)  # and the moving mean
 
 
 def test_owners_and_freezing_by_number():

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from prunefront.data import Split
+from prunefront.head import LOGITS
 from prunefront.network import build_network
 from prunefront.params import Training
 from prunefront.progress import Progress
-from prunefront.recipes import augmented, distil, learning_rate, loss, scale_dropout
+from prunefront.recipes import augmented, distil, learning_rate, scale_dropout
 from prunefront.runtime import keras
 from prunefront.training import Trainer, compile_classifier
 from tests.test_methods import PLAIN
@@ -35,10 +36,10 @@ def test_learning_rates_by_hand():
 
 def test_smoothed_labels_by_hand():
     logits = np.log(np.array([[0.7, 0.1, 0.1, 0.1]], np.float32))
-    smoothed = float(np.mean(loss(recipe(label_smoothing=0.2), 4)(np.array([[0]]), logits)))
+    smoothed = float(np.mean(LOGITS.loss(0.2)(np.array([[0]]), logits)))
     # 0.85 of the label's own class, 0.05 of each of the others
     assert smoothed == pytest.approx(-(0.85 * np.log(0.7) + 0.15 * np.log(0.1)), rel=1e-5)
-    assert float(loss(PLAIN, 4)(np.array([[0]]), logits)) == pytest.approx(-np.log(0.7), rel=1e-5)
+    assert float(LOGITS.loss()(np.array([[0]]), logits)) == pytest.approx(-np.log(0.7), rel=1e-5)
 
 
 def test_flips_and_shifts_move_pixels_and_nothing_else():
@@ -81,7 +82,7 @@ def linear(kernel):
 def test_distillation_by_hand():
     student, teacher = linear([0, 0]), linear([2 * np.log(3), 0])
     compile_classifier(student, keras.optimizers.SGD(1.0))
-    distil(student, teacher, 0.25, 2.0)
+    distil(student, teacher, 0.25, 2.0, LOGITS)
     x, y = np.ones((1, 1), np.float32), np.array([1])
     # at temperature 2 the teacher says 3/4 and 1/4; an undecided student has the cross-entropy log 2 from anything
     assert float(student.compute_loss(x, y, student(x))) == pytest.approx((0.75 + 0.25 * 4) * np.log(2), rel=1e-5)

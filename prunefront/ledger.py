@@ -1,0 +1,46 @@
+"""The sparsity ledger: how many zeros, out of how many, counted over what."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from prunefront.masks import count_zeros
+from prunefront.network import is_kernel, owning_layers
+from prunefront.runtime import keras
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """Exact zeros and numbers of weights, by what they are counted over."""
+
+    kernel_zeros: int
+    kernel_parameters: int
+    prunable_zeros: int
+    prunable_parameters: int
+    trainable_zeros: int
+    trainable_parameters: int
+    all_zeros: int
+    all_parameters: int
+
+
+def count(model: "keras.Model", chosen: Sequence[bool]) -> Ledger:
+    """Counts the zeros in a model's present weights. Call it before layers are frozen.
+
+    Args:
+        model: built.
+        chosen: which arrays are prunable, see `prunable`.
+    """
+    layer_of = owning_layers(model)
+    trainable = {id(variable) for variable in model.trainable_weights}
+    sums: Counter[str] = Counter()
+    for variable, array, pruned in zip(model.weights, model.get_weights(), chosen, strict=True):
+        kinds = {
+            "kernel": is_kernel(variable, layer_of[id(variable)]),
+            "prunable": pruned,
+            "trainable": id(variable) in trainable,
+            "all": True,
+        }
+        for kind, counted in kinds.items():
+            sums[f"{kind}_zeros"] += count_zeros([array]) if counted else 0
+            sums[f"{kind}_parameters"] += array.size if counted else 0
+    return Ledger(**sums)
