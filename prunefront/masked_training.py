@@ -26,7 +26,7 @@ from prunefront.masks import (
     global_masks,
     nonzero_masks,
 )
-from prunefront.network import owners, prunable
+from prunefront.network import emptied_layer, prunable
 from prunefront.runtime import keras, tf
 
 
@@ -343,7 +343,7 @@ def _checked_masks(model: "keras.Model", masks: Sequence[np.ndarray], allow_empt
     """The masks, after a check that they fit, prune no less than before, and leave something of each layer."""
     _check_built(model)
     checked = check_masks(masks, [tuple(v.shape) for v in model.weights])
-    emptied = _emptied_layer(model, checked)
+    emptied = emptied_layer(model, checked)
     if emptied and not allow_empty_layers:
         raise InputError(
             f"Expected masks that leave something of each kernel; allow_empty_layers=True cuts the network there. "
@@ -358,15 +358,3 @@ def _checked_masks(model: "keras.Model", masks: Sequence[np.ndarray], allow_empt
                 f"masks that bring back {int(np.count_nonzero(new & ~old))} weights of {variable.path}"
             )
     return checked
-
-
-def _emptied_layer(model: "keras.Model", masks: Masks) -> str | None:
-    """The first kernel or bias of a layer of which the masks remove every array of two or more dimensions."""
-    names: dict[int, list[str]] = {}
-    alive: set[int] = set()
-    for variable, mask, owner in zip(model.weights, masks, owners(model), strict=True):
-        if mask.ndim > 1 and mask.size:
-            names.setdefault(owner, []).append(variable.path)
-            if mask.any():
-                alive.add(owner)
-    return next((paths[0] for owner, paths in names.items() if owner not in alive), None)

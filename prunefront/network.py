@@ -9,7 +9,7 @@ import numpy as np
 
 from prunefront.data import check_images
 from prunefront.errors import InputError
-from prunefront.masks import Weights
+from prunefront.masks import Masks, Weights
 from prunefront.params import Prune
 from prunefront.runtime import keras
 
@@ -202,6 +202,18 @@ def prunable(
 def prunable_by(settings: Prune, model: "keras.Model") -> list[bool]:
     """`prunable` by the parameters."""
     return prunable(model, settings.biases, settings.include, settings.exclude)
+
+
+def emptied_layer(model: "keras.Model", masks: Masks) -> str | None:
+    """The first kernel or bias of a layer of which the masks remove every array of two or more dimensions."""
+    names: dict[int, list[str]] = {}
+    alive: set[int] = set()
+    for variable, mask, owner in zip(model.weights, masks, owners(model), strict=True):
+        if mask.ndim > 1 and mask.size:
+            names.setdefault(owner, []).append(variable.path)
+            if mask.any():
+                alive.add(owner)
+    return next((paths[0] for owner, paths in names.items() if owner not in alive), None)
 
 
 def _named(path: str, pattern: str) -> bool:

@@ -70,6 +70,33 @@ def uses(model: "keras.Model", example: np.ndarray) -> dict[int, int]:
     return found
 
 
+def calls(model: "keras.Model", example: np.ndarray) -> dict[int, int]:
+    """How often one forward pass calls each layer, keyed by the layer's id; what lies in a recurrent layer is left out.
+
+    Args:
+        model: of any kind.
+        example: a batch of one.
+    """
+    found: dict[int, int] = {}
+    inside = {
+        id(cell)
+        for _, layer in layers_of(model)
+        if isinstance(layer, keras.layers.RNN)
+        for cell in layer._flatten_layers(include_self=False)
+    }
+
+    def note(layer: "keras.Layer", call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        found[id(layer)] = found.get(id(layer), 0) + 1
+        return call(*args, **kwargs)
+
+    with contextlib.ExitStack() as watching:
+        for _, layer in layers_of(model):
+            if id(layer) not in inside:
+                watching.enter_context(_watched(layer, note))
+        model(example, training=False)
+    return found
+
+
 @contextlib.contextmanager
 def _watched(layer: "keras.Layer", note: Callable[..., Any]) -> Iterator[None]:
     """Hands the calls of one layer to `note`, with the plain method, arguments and keyword arguments."""

@@ -1,0 +1,121 @@
+"""The worked examples in docs/examples/, run as they are written."""
+
+import importlib
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from ruamel.yaml import YAML
+
+from prunefront import load_weights
+from prunefront.certificate import verify
+from prunefront.ledger import count
+from prunefront.models import load_model
+from prunefront.network import prunable
+from tests.imports import ROOT
+from tests.test_pipeline import ENVIRONMENT, run, set_params
+
+BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
+
+
+def walk_through(page, folder, in_process=True):
+    """Does what a page says, in `folder`; returns the project's folder."""
+    environment = {**ENVIRONMENT, "PYTHONPATH": str(ROOT)}  # the folder of prunefront has the stages
+    project = folder
+    for kind, text in BLOCK.findall((ROOT / "docs" / "examples" / page).read_text()):
+        if kind == "python":
+            name = text.splitlines()[0].removeprefix("# ")
+            (folder / name).write_text(text)
+        elif kind == "yaml":
+            set_params(project, **YAML(typ="safe").load(text))
+        else:
+            for line in text.strip().splitlines():
+                command = shlex.split(line, comments=True)
+                if command[0] == "cd":
+                    project = folder / command[1]
+                elif command == ["dvc", "repro"] and in_process:
+                    repro(project)
+                else:
+                    python = [sys.executable, *command[1:]] if command[0] == "python" else command
+                    env = environment if project == folder else ENVIRONMENT
+                    result = subprocess.run(python, cwd=project, env=env, capture_output=True, text=True, check=False)
+                    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-2000:]
+    return project
+
+
+def repro(project):
+    """All stages of a project in turn, in this process: importing TensorFlow once instead of a dozen times."""
+    here = Path.cwd()
+    os.chdir(project)
+    sys.path.insert(0, str(project))
+    try:
+        for name, block in YAML(typ="safe").load((project / "dvc.yaml").read_text())["stages"].items():
+            command = getattr(importlib.import_module(f"stages.{name}"), name)
+            command(seed=0) if "matrix" in block else command()
+    finally:
+        os.chdir(here)
+        sys.path.remove(str(project))
+
+
+def results(project):
+    points = pd.read_csv(project / "metrics" / "frontier.csv")
+    return points.set_index(["method", "target_sparsity"]), json.loads(
+        (project / "metrics" / "pareto.json").read_text()
+    )
+
+
+def test_an_image_folder(tmp_path):
+    project = walk_through("image-folder.md", tmp_path)
+    points, summary = results(project)
+    assert summary["baseline"]["val_accuracy"] > 0.6
+    methods = ["prune_global", "prune_layerwise", "recalibrated_global", "recalibrated_layerwise"]
+    assert list(dict.fromkeys(points.index.get_level_values(0))) == [*methods, "freeze", "masked", "gradual"]
+    pruned, recalibrated = (points.loc[(method, 0.7)] for method in ("prune_global", "recalibrated_global"))
+    assert recalibrated["prunable_zeros"] == pruned["prunable_zeros"]
+    assert recalibrated["val_loss"] < pruned["val_loss"]
+    # by hand: 9 * 16 of the first convolution, 9 * 16 and 16 * 16 of the separable one; the head is left alone
+    assert set(points["prunable_parameters"]) == {144 + 144 + 256}
+    assert set(points["trainable_parameters"]) == {144 + 144 + 256 + 4 * 16 + 16 * 10 + 10}
+    assert set(points["all_parameters"]) == {144 + 144 + 256 + 8 * 16 + 16 * 10 + 10}
+    submitted = summary["submitted"]
+    assert verify(project / "models" / "submitted.weights.h5")["zeros"] == submitted["ledger"]["all"]["zeros"]
+    assert json.loads((project / "data" / "prepared" / "about.json").read_text())["streamed"]
+
+
+def test_a_text_classifier(tmp_path):
+    project = walk_through("text-classifier.md", tmp_path)
+    points, summary = results(project)
+    assert summary["baseline"]["test_accuracy"] > 0.9
+    # 100 * 16 embeddings; two directions of 16 * 32 + 8 * 32 + 32; 16 + 1
+    assert set(points["prunable_parameters"]) == {1600 + 2 * 800 + 17}
+    assert points.loc[("masked", 0.8), "val_accuracy"] > 0.8
+
+
+def test_a_table_in_a_project_of_its_own_by_dvc(tmp_path):
+    project = walk_through("tabular.md", tmp_path, in_process=False)
+    points, summary = results(project)
+    assert summary["baseline"]["val_accuracy"] > 0.9
+    assert points.loc[("gradual", 0.9), "sparsity"] == pytest.approx(0.9, abs=1e-3)
+    assert "stages.prepare" not in run("dvc", "repro", folder=project).stdout  # nothing is out of date
+    dense = load_model(tmp_path / "tumours.keras", trust=False)
+    kept = load_weights(project / "models" / "prune_global" / "0" / "s0.weights.h5")
+    for mine, theirs in zip(kept, dense.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    dense.load_weights(project / "models" / "submitted.weights.h5")
+    assert count(dense, prunable(dense)).trainable_zeros == summary["submitted"]["ledger"]["trainable"]["zeros"]
+    assert {p.name for p in project.iterdir()} >= {
+        "dvc.yaml",
+        "params.yaml",
+        "stages",
+        ".gitignore",
+        "README.md",
+        ".git",
+    }
+    assert not any("prunefront/" in line for line in (project / "dvc.yaml").read_text().splitlines())
