@@ -1,5 +1,7 @@
 """The one exception that a user is meant to read."""
 
+import re
+
 
 class InputError(ValueError):
     """Bad input: a single line that says what was expected, what was received and what to do.
@@ -13,5 +15,6 @@ class InputError(ValueError):
 
 def cause(error: BaseException) -> str:
     """Another library's error in one short line, to be quoted in an InputError."""
-    text = " ".join(f"{type(error).__name__}: {error}".split())
+    plain = re.sub(r"\x1b\[\d*m", "", str(error))  # TensorFlow colours some of its messages
+    text = " ".join(f"{type(error).__name__}: {plain}".split())
     return text if len(text) <= 300 else text[:297] + "..."

@@ -1,27 +1,23 @@
 """The network of a run: the built-in one, a model file, a user's own function, or one of keras.applications."""
 
-import contextlib
 import hashlib
-import importlib
 import inspect
-import json
-import sys
-import zipfile
-from collections.abc import Iterator, Sequence
+import warnings
+from collections import Counter
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
 
 from prunefront.data import Split
 from prunefront.errors import InputError, cause
 from prunefront.masks import Weights
+from prunefront.model_files import import_own, load_model
 from prunefront.network import build_network
 from prunefront.params import NO_FILE, Model
 from prunefront.runtime import keras
-from prunefront.weights import check_shapes, load_weights
+from prunefront.weights import check_shapes, load_weights, notes_order
 
 
 def build_model(params: Model, input_shape: tuple[int, ...], classes: int, width: float = 1.0) -> "keras.Model":
@@ -37,7 +33,7 @@ def build_model(params: Model, input_shape: tuple[int, ...], classes: int, width
         InputError: the network cannot be made, is not built, or takes examples of another shape.
     """
     if params.path != NO_FILE:
-        model, origin = load_model(params.path, params.trust), f"model.path ({params.path})"
+        model, origin = load_model(params.path, params.trust, params.code), f"model.path ({params.path})"
     elif params.builder is not None:
         model, origin = _from_builder(params.builder, input_shape, classes), f"model.builder ({params.builder})"
     elif params.application is not None:
@@ -47,45 +43,14 @@ def build_model(params: Model, input_shape: tuple[int, ...], classes: int, width
         )
     else:
         return build_network(input_shape, classes, width)
-    if not model.built or not model.weights:
+    if not model.built:
         raise InputError(
-            f"{origin}: expected a built model with weights; give it a keras.Input, or call it on data once, before it "
-            f"is saved or returned. Received: an unbuilt one"
+            f"{origin}: expected a built model; give it a keras.Input, or call it on data once, before it is saved or "
+            f"returned. Received: an unbuilt one"
         )
+    if not model.weights:
+        raise InputError(f"{origin}: expected a model with weights. Received: one without")
     return model
-
-
-def load_model(path: Path, trust: bool) -> "keras.Model":
-    """Loads a whole model, uncompiled, without running any code that the file carries unless it is trusted.
-
-    Args:
-        path: a `.keras` file, or a `.h5` file of a whole model.
-        trust: runs Lambda layers of the file, and imports the modules that it names for custom objects.
-
-    Raises:
-        InputError: the file is missing, damaged, holds no whole model, or needs code and is not trusted.
-    """
-    if not path.is_file():
-        raise InputError(f"model.path: expected a .keras or .h5 file. Received: {path}, which is no file")
-    if path.suffix not in (".keras", ".h5", ".hdf5"):
-        raise InputError(f"model.path: expected a .keras or .h5 file. Received: {path}")
-    config = _config(path)
-    custom = list(_custom_objects(config))
-    if custom and not trust:
-        raise InputError(
-            f"{path}: expected a model without code of its own. Received: {custom[0]['what']}; model.trust: true loads "
-            f"it and runs that code"
-        )
-    try:
-        objects = {name: found for one in custom for name, found in _imported(one)}
-        return keras.saving.load_model(path, custom_objects=objects, compile=False, safe_mode=not trust)
-    except InputError:
-        raise
-    except Exception as error:  # a damaged file, or a class that does not understand its configuration
-        raise InputError(
-            f"{path}: expected a model that this version of Keras ({keras.__version__}) can load. "
-            f"Received: {cause(error)}"
-        ) from None
 
 
 def starting_weights(params: Model, model: "keras.Model") -> Weights | None:
@@ -105,7 +70,9 @@ def starting_weights(params: Model, model: "keras.Model") -> Weights | None:
     if params.weights == NO_FILE:
         return None if params.built_in or params.application else _checked(model.get_weights(), model, "the model")
     weights, origin = load_weights(params.weights), f"model.weights ({params.weights})"
-    if params.application is not None:
+    if not params.built_in and not notes_order(params.weights):
+        weights = _loaded_by_keras(params, model, weights, origin)
+    elif params.application is not None:
         weights = _with_new_head(weights, model)
     return _checked(weights, model, origin)
 
@@ -159,7 +126,7 @@ def identity(params: Model) -> str:
     content = hashlib.sha256(params.model_dump_json().encode())
     sources = [params.path, params.code]
     if params.builder is not None:
-        sources.append(Path(inspect.getsourcefile(_import(params.builder.split(":")[0], "model.builder")) or ""))
+        sources.append(Path(inspect.getsourcefile(import_own(params.builder.split(":")[0], "model.builder")) or ""))
     for source in sources:
         for file in sorted(source.rglob("*.py")) if source.is_dir() else [source]:
             content.update(file.read_bytes() if file.is_file() else b"")
@@ -170,89 +137,42 @@ def _matches(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
     return len(shape) == len(wanted) and all(w in (None, s) for s, w in zip(shape, wanted, strict=True))
 
 
+def _loaded_by_keras(params: Model, model: "keras.Model", arrays: Weights, origin: str) -> Weights:
+    """The weights of a file that only Keras knows the order of, for which it needs the model.
+
+    Args:
+        params: for a network of keras.applications, Keras may skip the last layer.
+        model: takes the weights.
+        arrays: those of the file, in any order.
+        origin: of the file, for errors.
+    """
+    skip = params.application is not None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what was skipped is checked below
+            model.load_weights(params.weights, skip_mismatch=skip)
+    except Exception as error:  # Keras raises what it comes upon
+        raise InputError(f"{origin}: expected weights of this network. Received: {cause(error)}") from None
+    weights = model.get_weights()
+    if skip:
+        body = weights[: len(weights) - len(model.layers[-1].weights)]
+        missing = Counter(w.tobytes() for w in body) - Counter(a.tobytes() for a in arrays)
+        if missing:
+            raise InputError(
+                f"{origin}: expected weights for all layers of {params.application} but the last. "
+                f"Received: none for {missing.total()} arrays"
+            )
+    return weights
+
+
 def _checked(weights: Weights, model: "keras.Model", origin: str) -> Weights:
     check_shapes(weights, model, origin)
     return weights
 
 
-def _config(path: Path) -> Any:
-    """The description of the model in a file, as JSON."""
-    try:
-        if path.suffix == ".keras":
-            with zipfile.ZipFile(path) as archive:
-                return json.loads(archive.read("config.json"))
-        with h5py.File(path, "r") as file:
-            text = file.attrs.get("model_config")
-    except Exception as error:  # a damaged file raises almost anything
-        raise InputError(
-            f"{path}: expected a whole Keras model file. Received: a damaged one ({cause(error)})"
-        ) from None
-    if text is None:
-        raise InputError(
-            f"{path}: expected a whole model, as model.save writes it. Received: weights only, for model.weights"
-        )
-    return json.loads(text)
-
-
-def _custom_objects(config: Any) -> Iterator[dict[str, str]]:
-    """What in a model's description is not Keras's own: Lambda layers, and classes and functions of other modules."""
-    if isinstance(config, list):
-        for item in config:
-            yield from _custom_objects(item)
-    if not isinstance(config, dict):
-        return
-    name, module = config.get("class_name"), config.get("module") or ""
-    if name in ("Lambda", "__lambda__"):
-        yield {"what": "a Lambda layer", "module": "", "name": "", "registered": ""}
-    elif name and module and module.split(".")[0] not in ("keras", "builtins"):
-        own_name = config["config"] if name == "function" else name
-        yield {
-            "what": f"a custom object, {own_name} of {module}",
-            "module": module,
-            "name": str(own_name),
-            "registered": str(config.get("registered_name") or own_name),
-        }
-    for key, value in config.items():
-        if key != "compile_config":
-            yield from _custom_objects(value)
-
-
-def _imported(custom: dict[str, str]) -> Iterator[tuple[str, Any]]:
-    if custom["module"]:
-        found = getattr(_import(custom["module"], "model.path"), custom["name"], None)
-        if found is None:
-            raise InputError(
-                f"model.path: expected {custom['name']} in {custom['module']}. Received: no such name there"
-            )
-        yield from ((custom["name"], found), (custom["registered"], found))
-
-
-def _import(module: str, origin: str) -> Any:
-    """Imports a module of the user's own, from the folder that the command runs in."""
-    with _on_path(str(Path.cwd())):
-        try:
-            return importlib.import_module(module)
-        except Exception as error:  # whatever the module does
-            raise InputError(
-                f"{origin}: expected a module {module} that can be imported from this folder. Received: {cause(error)}"
-            ) from None
-
-
-@contextlib.contextmanager
-def _on_path(folder: str) -> Iterator[None]:
-    added = folder not in sys.path
-    if added:
-        sys.path.insert(0, folder)
-    try:
-        yield
-    finally:
-        if added:
-            sys.path.remove(folder)
-
-
 def _from_builder(builder: str, input_shape: tuple[int, ...], classes: int) -> "keras.Model":
     module, _, name = builder.partition(":")
-    function = getattr(_import(module, "model.builder"), name, None)
+    function = getattr(import_own(module, "model.builder"), name, None)
     if not callable(function):
         raise InputError(f"model.builder: expected a function {name} in {module}. Received: {function!r}")
     try:
@@ -274,8 +194,10 @@ def _application(name: str, input_shape: tuple[int, ...], classes: int) -> "kera
     known = [n for n in dir(keras.applications) if n[0].isupper() and callable(getattr(keras.applications, n))]
     if name not in known:
         close = get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"such as {', '.join(known[:3])}"
-        raise InputError(f"model.application: expected a network of keras.applications, {hint}. Received: {name}")
+        hint = f"did you mean {close[0]}?" if close else f"such as {', '.join(known[:3])}."
+        raise InputError(f"model.application: expected a network of keras.applications; {hint} Received: {name}")
+    if len(input_shape) != 3:
+        raise InputError(f"model.application: expected images for {name}. Received: examples of shape {input_shape}")
     try:
         return getattr(keras.applications, name)(
             weights=None, input_shape=input_shape, classes=classes, classifier_activation=None

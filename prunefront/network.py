@@ -180,7 +180,7 @@ def prunable(
     for pattern in (*include, *exclude):
         if not any(_named(path, pattern) for path in paths):
             close = get_close_matches(pattern, set(paths), n=1)
-            hint = f"did you mean {close[0]}?" if close else f"such as {', '.join(dict.fromkeys(paths[:3]))}"
+            hint = f"did you mean {close[0]}?" if close else f"such as {', '.join(dict.fromkeys(paths[:3]))}."
             raise InputError(
                 f"prune.include and prune.exclude: expected names of layers with weights, {hint} "
                 f"Received: {pattern!r}, which no layer has"

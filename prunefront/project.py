@@ -134,7 +134,7 @@ def _about(params: Any, final: Path, subject: Ingredients, code: Path) -> None:
 
 def _images_of(path: Path) -> list[int]:
     """Height, width and channels of the images that a model file takes."""
-    from prunefront.models import load_model
+    from prunefront.model_files import load_model
     from prunefront.runtime import keras
 
     model = load_model(path, trust=False)

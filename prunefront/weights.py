@@ -56,6 +56,15 @@ def load_named_weights(path: str | Path) -> dict[str, np.ndarray]:
     return arrays
 
 
+def notes_order(path: Path) -> bool:
+    """Whether a weight file says in which order the model has its arrays: all but Keras 3's own do."""
+    if path.suffix not in (".h5", ".hdf5"):
+        return path.suffix == ".npz"
+    with h5py.File(path, "r") as file:
+        root = file.get("model_weights", file)
+        return ORDER in root.attrs or "layer_names" in root.attrs
+
+
 def read_npz(path: Path) -> dict[str, np.ndarray]:
     """All arrays of an `.npz` file, in the file's order; never unpickles.
 

@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from prunefront import load_weights
 from prunefront.certificate import verify
 from prunefront.ledger import count
-from prunefront.models import load_model
+from prunefront.model_files import load_model
 from prunefront.network import prunable
 from tests.imports import ROOT
 from tests.test_pipeline import ENVIRONMENT, run, set_params
