@@ -36,4 +36,4 @@ def _batched(split: Split, numbers: "tf.data.Dataset", batch_size: int) -> "tf.d
         def read(chosen: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
             return tf.gather(examples, chosen), tf.gather(labels, chosen)
 
-    return numbers.batch(batch_size).map(read).prefetch(2)
+    return numbers.batch(batch_size).map(read).prefetch(1)

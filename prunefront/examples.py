@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 
 from prunefront.errors import InputError, cause
 
-CHUNK = 256
+CHUNK = 32
 """How many examples are in memory at once while they are prepared."""
 
 
@@ -61,6 +61,8 @@ class ImageFiles:
                     image = image.convert("RGBA")
                 colour = image.convert("L" if self.channels == 1 else "RGB")
                 resized = colour.resize((self.size[1], self.size[0]), Image.Resampling.BILINEAR)
+        except MemoryError:
+            raise
         except Exception as error:  # a damaged file raises almost anything
             raise InputError(
                 f"{path}: expected a BMP, GIF, JPEG, PNG or WebP image. Received: a file that does not decode "
@@ -127,7 +129,7 @@ def write_npy(path: Path, examples: np.ndarray | ImageFiles) -> None:
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         for chunk in examples.chunks():
-            file.write(chunk.tobytes())
+            file.write(chunk.data)
 
 
 def _header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype]:

@@ -18,6 +18,9 @@ from prunefront.recipes import augmented, distil, learning_rate, optimizer, scal
 from prunefront.resume import FinishedFits
 from prunefront.runtime import keras, tf
 
+STREAMED = 32
+"""Examples from disk in a batch that is evaluated: large images are what does not fit into memory."""
+
 
 class Ramp(keras.callbacks.Callback):
     """A callback that prunes the model in training further.
@@ -199,9 +202,10 @@ class Trainer:
 
 def evaluate(model: "keras.Model", split: Split) -> tuple[float, float]:
     """Accuracy, in [0, 1], and mean loss (cross-entropy in nats plus weight regularization) of a compiled model."""
-    data = (
-        {"x": in_order(split, 256)} if isinstance(split.x, Stored) else {"x": split.x, "y": split.y, "batch_size": 256}
-    )
+    if isinstance(split.x, Stored):
+        data = {"x": in_order(split, STREAMED)}
+    else:
+        data = {"x": split.x, "y": split.y, "batch_size": 256}
     try:
         result = model.evaluate(**data, verbose=0, return_dict=True)
     except tf.errors.OpError as error:
@@ -228,7 +232,7 @@ def compile_classifier(
 
 
 def _evaluable(split: Split) -> object:
-    return in_order(split, 256) if isinstance(split.x, Stored) else (split.x, split.y)
+    return in_order(split, STREAMED) if isinstance(split.x, Stored) else (split.x, split.y)
 
 
 def _unfit(error: Exception) -> InputError:
