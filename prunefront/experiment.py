@@ -13,7 +13,7 @@ from prunefront.data import Split, read_class_names, read_split
 from prunefront.errors import InputError
 from prunefront.files import digest, replacing_folder
 from prunefront.head import Head, find_head
-from prunefront.ledger import count
+from prunefront.ledger import count, describe
 from prunefront.masks import Weights
 from prunefront.models import build_model, fitted, identity, starting_weights
 from prunefront.network import owners, prunable_by
@@ -151,6 +151,7 @@ def record(experiment: Experiment, points: Iterable[tuple[float, Weights]], prog
         InputError: weights or loss that are not finite.
     """
     rows, stage = [], experiment.stage
+    print(describe(experiment.model, experiment.prunable), flush=True)
     with replacing_folder(weights_folder(stage, experiment.seed)) as folder:
         for level, weights in points:
             row = _record_point(experiment, level, weights, folder)

@@ -1,11 +1,12 @@
 """The sparsity ledger: how many zeros, out of how many, counted over what."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prunefront.masks import count_zeros
-from prunefront.network import is_kernel, owning_layers
+from prunefront.network import is_kernel, layer_paths, owning_layers
 from prunefront.runtime import keras
 
 
@@ -44,3 +45,27 @@ def count(model: "keras.Model", chosen: Sequence[bool]) -> Ledger:
             sums[f"{kind}_zeros"] += count_zeros([array]) if counted else 0
             sums[f"{kind}_parameters"] += array.size if counted else 0
     return Ledger(**sums)
+
+
+def describe(model: "keras.Model", chosen: Sequence[bool]) -> str:
+    """Two lines for the log: which layers are pruned and which are not, with their numbers of trainable parameters.
+
+    Args:
+        model: built.
+        chosen: which arrays are prunable, see `prunable`.
+    """
+    trainable = {id(variable) for variable in model.trainable_weights}
+    pruned: Counter[str] = Counter()
+    left: Counter[str] = Counter()
+    for variable, path, yes in zip(model.weights, layer_paths(model), chosen, strict=True):
+        size = math.prod(variable.shape)
+        if id(variable) not in trainable:
+            left["not trainable"] += size
+        else:
+            (pruned if yes else left)[path] += size
+
+    def listed(counts: Counter[str]) -> str:
+        names = ", ".join(f"{path} {size:,}" for path, size in counts.items())
+        return f"{counts.total():,} parameters" + (f": {names}" if names else "")
+
+    return f"pruned are {listed(pruned)}\nnot pruned are {listed(left)}"
