@@ -31,10 +31,9 @@ class Subject:
 
     Attributes:
         params: of the run.
-        model: with the weights that the run starts from, as far as they are known.
+        model: with the weights that the run starts from.
         prunable: which of its weight arrays may be pruned.
         example: a batch of one.
-        random: whether the weights are random ones, so that the real masks will be others.
         classes: number of classes of the labels.
     """
 
@@ -42,7 +41,6 @@ class Subject:
     model: "keras.Model"
     prunable: list[bool]
     example: np.ndarray
-    random: bool
     classes: int
 
     @property
@@ -88,7 +86,7 @@ def _subject(params: Params) -> Subject:
     if start is not None:
         model.set_weights(start)
     prunable = prunable_by(params.prune, model)
-    return Subject(params, model, prunable, example, start is None, classes)
+    return Subject(params, model, prunable, example, classes)
 
 
 def _layer_table(subject: Subject) -> Table:
@@ -129,7 +127,8 @@ def _level_table(subject: Subject, ledger: Ledger) -> Table:
     for heading in ("levels", "sparsity from", "to", "at most"):
         table.add_column(heading, justify="right")
     table.add_column("cannot be reached")
-    present = 0 if subject.random else ledger.prunable_zeros
+    # the biases of a new network are zero: only kernels can tell that one has been pruned
+    present = ledger.prunable_zeros if ledger.kernel_zeros else 0
     most = max(0, ledger.prunable_parameters - 1) / max(1, ledger.trainable_parameters)
     for method in (*subject.params.pareto.methods, *subject.params.pareto.null_baselines):
         levels = subject.params.levels(method)
@@ -189,8 +188,7 @@ def _emptied(subject: Subject, method: str) -> Iterator[str]:
     # the masks of a rule nest, so what is empty at one level is so at all higher ones
     first = bisect_left(levels, True, key=lambda level: bool(emptied(level)))
     if first < len(levels):
-        doubt = ", by its random weights" if subject.random else ""
-        yield f"{method} at {levels[first]:g} removes all of {emptied(levels[first])}{doubt}"
+        yield f"{method} at {levels[first]:g} removes all of {emptied(levels[first])}, by the weights that it has now"
 
 
 def _masks(subject: Subject, method: str, weights: Weights, level: float) -> Masks:

@@ -3,7 +3,7 @@ import pytest
 
 from prunefront import InputError, load_weights, sparsity
 from prunefront.ledger import count
-from prunefront.network import build_network, freeze_layers, owners, prunable
+from prunefront.network import build_network, freeze_layers, layer_paths, owners, prunable
 from prunefront.runtime import keras
 from prunefront.weights import check_shapes
 
@@ -79,3 +79,52 @@ def test_the_report_s_weights_load_bit_for_bit(dense_file, pruned_file):
             first = file.attrs["layer_names"][0]
             kernel = file[first][file[first].attrs["weight_names"][0]][()]
         assert model.get_weights()[0].tobytes() == kernel.tobytes()
+
+
+def test_patterns_name_layers_by_path_or_name():
+    layers = keras.layers
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(4, name="a"), layers.Dense(4, name="b")], name="block")
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, layers.Dense(2, name="head")(inner(inputs)))
+
+    def kernels(**patterns):
+        return prunable(model, biases=False, **patterns)[::2]
+
+    assert layer_paths(model) == ["block/a", "block/a", "block/b", "block/b", "head", "head"]
+    assert kernels(include=["block"]) == [True, True, False]
+    assert kernels(exclude=["block/b"]) == [True, False, True]
+    assert kernels(include=["a", "he*"]) == [True, False, True]
+    assert kernels(include=["block/*"], exclude=["?"]) == [False, False, False]
+    with pytest.raises(InputError, match=r"did you mean block/a\? Received: 'blok/a', which no layer has"):
+        kernels(exclude=["blok/a"])
+
+
+def test_kernels_embeddings_and_biases_are_prunable_other_weights_are_not():
+    layers = keras.layers
+
+    class Own(layers.Layer):
+        def build(self, shape):
+            self.matrix = self.add_weight(shape=(shape[-1], 2), name="matrix")
+            self.scale = self.add_weight(shape=(2,), name="scale")
+
+        def call(self, x):
+            return x @ self.matrix * self.scale
+
+    model = keras.Sequential(
+        [keras.Input((3,)), layers.Embedding(5, 4), layers.GRU(2), layers.PReLU(), layers.LayerNormalization(), Own()]
+    )
+    names = [v.path.rpartition("/")[2] for v in model.weights]
+    assert [n for n, p in zip(names, prunable(model), strict=True) if p] == [
+        "embeddings", "kernel", "recurrent_kernel", "bias", "matrix"
+    ]  # fmt: skip
+    assert [n for n, p in zip(names, prunable(model, biases=False), strict=True) if p] == [
+        "embeddings", "kernel", "recurrent_kernel", "matrix"
+    ]  # fmt: skip
+
+
+def test_freezing_leaves_what_the_user_froze():
+    model = build_network((10, 10, 1), 2)
+    model.get_layer("conv1").trainable = False
+    freeze_layers(model, {1})
+    trained = [v.path.split("/")[1] for v in model.trainable_weights]
+    assert sorted(set(trained)) == ["conv3", "conv4", "dense1", "dense2"]

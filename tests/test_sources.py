@@ -278,3 +278,37 @@ def test_the_report_s_images(tmp_path):
     dataset: Dataset = load(data(tmp_path, source="npz", path=str(path), image_size=None))
     assert [len(s.y) for s in (dataset.train, dataset.validation, dataset.test)] == [22_475, 2_525, 2_500]
     assert dataset.train.x.shape[1:] == (25, 25, 3)
+
+
+def test_one_hot_boolean_and_column_labels_are_class_numbers(tmp_path):
+    x, y = examples(classes=3)
+    for labels in (y, y[:, None], np.eye(3)[y], np.eye(3, dtype=bool)[y], np.eye(3, dtype=np.uint8)[y]):
+        dataset = load(npz(tmp_path, x_train=x, y_train=labels))
+        assert dataset.class_names == ("0", "1", "2")
+        assert sorted(dataset.train.y.tolist()) == [0] * 8 + [1] * 8 + [2] * 8
+    assert load(npz(tmp_path, x_train=x, y_train=y > 0)).class_names == ("0", "1")
+    with pytest.raises(InputError, match="none of class 3"):  # a column that is never used
+        load(npz(tmp_path, x_train=x, y_train=np.eye(4)[y]))
+    with pytest.raises(InputError, match="one-hot rows with a single 1"):
+        load(npz(tmp_path, x_train=x, y_train=np.eye(3)[y] / 2))
+
+
+@pytest.mark.parametrize(
+    ("x", "dtype"),
+    [
+        (np.arange(120).reshape(40, 3), np.int32),
+        (np.arange(120, dtype=np.uint8).reshape(40, 3), np.int32),
+        (np.arange(120).reshape(40, 3) / 2, np.float32),
+        (np.arange(120).reshape(40, 3) % 2 == 0, np.int32),
+    ],
+)
+def test_tokens_and_features_are_fed_as_they_are(x, dtype, tmp_path):
+    write_prepared(load(npz(tmp_path, x_train=x, y_train=np.arange(40) % 2)), tmp_path / "prepared")
+    split = read_split("train", tmp_path / "prepared")
+    assert split.x.dtype == dtype
+    assert {tuple(row) for row in split.x} <= {tuple(row) for row in x.astype(dtype)}
+
+
+def test_integers_beyond_32_bits_are_refused(tmp_path):
+    with pytest.raises(InputError, match="integers of 32 bits"):
+        load(npz(tmp_path, x_train=np.full((40, 3), 2**40), y_train=np.arange(40) % 2))

@@ -1,0 +1,98 @@
+"""`stages.inspect`: what it says of a network before anything is trained."""
+
+import textwrap
+
+import numpy as np
+import pytest
+
+from prunefront import InputError
+from prunefront.inspection import print_inspection
+from tests.test_params import edited
+
+BUILDERS = """
+    import keras
+    from keras import layers
+
+
+    def shared(shape, classes):
+        inputs = keras.Input(shape)
+        layer = layers.Dense(4, name="twice")
+        x = layers.BatchNormalization(name="norm")(layer(layer(inputs)))
+        return keras.Model(inputs, layers.Dense(classes, name="head")(x))
+
+    def frozen(shape, classes):
+        model = shared(shape, classes)
+        model.trainable = False
+        return model
+
+    def regression(shape, classes):
+        return keras.Sequential([keras.Input(shape), layers.Dense(1, activation="relu")])
+"""
+
+
+@pytest.fixture
+def inspect(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    module = f"nets_{tmp_path.name}"
+    (tmp_path / f"{module}.py").write_text(textwrap.dedent(BUILDERS))
+    x = np.random.default_rng(0).normal(size=(60, 4)).astype(np.float32)
+    np.savez(tmp_path / "own.npz", x_train=x, y_train=np.arange(60) % 3)
+
+    def inspected(builder, *edits):
+        data = ("data.source", "npz"), ("data.path", "own.npz"), ("data.image_size", None)
+        print_inspection(edited(tmp_path, *data, ("model.builder", f"{module}:{builder}"), *edits))
+        printed = capsys.readouterr().out
+        assert not (tmp_path / "data").exists()  # it writes nothing
+        return printed
+
+    return inspected
+
+
+def cells(printed, *beginning):
+    """The row of a table that begins with these cells."""
+    rows = [[cell.strip() for cell in line.strip("│ ").split("│")] for line in printed.splitlines() if "│" in line]
+    return next(row for row in rows if row[: len(beginning)] == list(beginning))
+
+
+def test_layers_counts_and_work_by_hand(inspect):
+    printed = inspect("shared")
+    # 16 weights, used twice
+    assert cells(printed, "twice", "Dense", "kernel")[3:] == ["4x4", "float32", "16", "31.4%", "0", "32", "yes"]
+    assert cells(printed, "norm", "BatchNormalization", "gamma")[-1] == "no"
+    assert cells(printed, "norm", "BatchNormalization", "moving_mean")[-1] == "no, not trainable"
+    assert ": 51 parameters" in printed
+    assert "prunable: 35 of 43 trainable parameters; kernels 28; all 51" in printed
+    assert "multiply-adds per example: 44" in printed
+    assert "warning: twice is used 2 times with the same weights" in printed
+    assert "model.code" in printed
+    # 99 % of 35: floor(.99 * 34) + 1 = 34 of 43
+    assert cells(printed, "prune_global")[1:] == ["25", "0.0000%", "79.0698%", "79.0698%"]
+    assert cells(printed, "small_dense")[-1] == "left out"
+    assert "prune_layerwise at" in printed
+
+
+def test_patterns_decide_what_is_prunable(inspect):
+    printed = inspect("shared", ("prune.exclude", ["head"]), ("prune.biases", False))
+    assert cells(printed, "head", "Dense", "kernel")[-1] == "no"
+    assert "prunable: 16 of 43" in printed
+    with pytest.raises(InputError, match=r"did you mean head\? Received: 'haed', which no layer has"):
+        inspect("shared", ("prune.exclude", ["haed"]))
+
+
+def test_what_cannot_work_is_a_warning_here(inspect):
+    assert "warning: nothing is prunable" in inspect("frozen")
+    printed = inspect("regression")
+    assert "warning: the output is no classification of the labels. Expected a model with an output for each" in printed
+
+
+def test_levels_that_a_pruned_network_is_past_are_named(inspect, tmp_path):
+    rng = np.random.default_rng(0)
+    kernel = rng.normal(size=(4, 3)) * (rng.random((4, 3)) < 0.5)
+    np.savez(tmp_path / "weights.npz", kernel, np.ones(3))
+    zeros = int((kernel == 0).sum())
+    (tmp_path / "one.py").write_text(
+        "import keras\ndef build(s, c):\n    return keras.Sequential([keras.Input(s), keras.layers.Dense(c)])\n"
+    )
+    printed = inspect("shared", ("model.builder", "one:build"), ("model.weights", "weights.npz"))
+    assert f"there are {zeros} zeros already" in cells(printed, "freeze")[-1]
+    assert cells(printed, "freeze")[-1].startswith("0.25")
