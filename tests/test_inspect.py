@@ -68,7 +68,7 @@ def test_layers_counts_and_work_by_hand(inspect):
     # 99 % of 35: floor(.99 * 34) + 1 = 34 of 43
     assert cells(printed, "prune_global")[1:] == ["25", "0.0000%", "79.0698%", "79.0698%"]
     assert cells(printed, "small_dense")[-1] == "left out"
-    assert "prune_layerwise at" in printed
+    assert "removes all of twice" in printed
 
 
 def test_patterns_decide_what_is_prunable(inspect):
