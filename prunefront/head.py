@@ -51,8 +51,9 @@ class Head:
         return "accuracy"
 
     def class_logits(self, outputs: "tf.Tensor") -> "tf.Tensor":
-        """The outputs as a logit for each class, shape (n, classes), whatever they are."""
+        """The outputs as a float32 logit for each class, shape (n, classes), whatever they are."""
         ops = keras.ops
+        outputs = ops.cast(outputs, "float32")  # first: in bfloat16, 1 less epsilon would be 1
         if not self.logits:
             tiny = keras.config.epsilon()
             kept = ops.clip(outputs, tiny, 1 - tiny)
@@ -77,12 +78,16 @@ def find_head(model: "keras.Model", classes: int, example: np.ndarray, outputs: 
         InputError: the outputs are not one vector per example with a value for each class (or a single one for two
             classes), they contradict `outputs`, or what they are cannot be found.
     """
-    values = _call(model, example)
+    values = _scores(model, example)
     units = values.shape[1]
     if units != classes and not (units == 1 and classes == 2):
         single = " or a single one" if classes == 2 else ""
         raise InputError(f"Expected a model with an output for each of {classes} classes{single}. Received: {units}")
     activation = last_activation(model)
+    if activation == "softmax" and units == 1:
+        raise InputError(
+            "Expected sigmoid or logits for a single output. Received: softmax over one output, which is always 1"
+        )
     if outputs == "auto":
         if activation not in ACTIVATIONS or (activation == "sigmoid" and units > 1):
             raise InputError(
@@ -120,6 +125,8 @@ def last_activation(model: "keras.Model") -> str | None:
         return last_activation(operation)
     if isinstance(operation, keras.layers.Softmax) or not isinstance(operation, keras.layers.Layer):
         return type(operation).__name__.lower()  # keras.ops.softmax in a functional model goes by that name too
+    if not type(operation).__module__.startswith("keras."):  # a layer of one's own may do more than its activation
+        return None
     return getattr(getattr(operation, "activation", None), "__name__", None)
 
 
@@ -133,13 +140,21 @@ def _passes_on(operation: Any) -> bool:
     return type(operation).__name__ in ("Cast", "Reshape", "Squeeze")
 
 
-def _call(model: "keras.Model", example: np.ndarray) -> np.ndarray:
+def forward(model: "keras.Model", example: np.ndarray) -> Any:
+    """A model's outputs for a batch; raises InputError if it cannot be called on it."""
     try:
-        outputs = model(example, training=False)
+        return model(example, training=False)
     except Exception as error:  # whatever a model of the user's own raises
         raise InputError(f"Expected a model that takes the data. Received: {cause(error)}") from None
+
+
+def _scores(model: "keras.Model", example: np.ndarray) -> np.ndarray:
+    outputs = forward(model, example)
     if isinstance(outputs, dict | list | tuple):
-        raise InputError(f"Expected a model with one output. Received: {len(outputs)} outputs")
+        raise InputError(
+            f"Expected a model with one output, a tensor. "
+            f"Received: {len(outputs)} outputs in a {type(outputs).__name__}"
+        )
     if len(outputs.shape) != 2:
         raise InputError(
             f"Expected a model that gives one vector of class scores per example. "

@@ -13,7 +13,7 @@ from rich.table import Table
 from prunefront.data import Split, scaled
 from prunefront.errors import InputError
 from prunefront.examples import ImageFiles
-from prunefront.head import find_head
+from prunefront.head import find_head, forward
 from prunefront.ledger import Ledger, count
 from prunefront.masks import Masks, Weights, count_zeros, further_masks, layerwise_masks, pruned_count
 from prunefront.models import build_model, fitted, starting_weights
@@ -85,6 +85,7 @@ def _subject(params: Params) -> Subject:
     start = starting_weights(params.model, model)
     if start is not None:
         model.set_weights(start)
+    forward(model, example)
     prunable = prunable_by(params.prune, model)
     return Subject(params, model, prunable, example, classes)
 
@@ -174,6 +175,8 @@ def _warnings(subject: Subject, ledger: Ledger) -> Iterator[str]:
 
 
 def _own_weights(layer: "keras.Layer") -> list[object]:
+    if isinstance(layer, keras.layers.Wrapper):  # some refer to weights of the layer that they wrap
+        return []
     return [*layer._trainable_variables, *layer._non_trainable_variables]
 
 

@@ -61,6 +61,7 @@ def _config(path: Path) -> Any:
                 return json.loads(archive.read("config.json"))
         with h5py.File(path, "r") as file:
             text = file.attrs.get("model_config")
+            config = None if text is None else json.loads(text)
     except Exception as error:  # a damaged file raises almost anything
         raise InputError(
             f"{path}: expected a whole Keras model file. Received: a damaged one ({cause(error)})"
@@ -69,7 +70,7 @@ def _config(path: Path) -> Any:
         raise InputError(
             f"{path}: expected a whole model, as model.save writes it. Received: weights only, for model.weights"
         )
-    return json.loads(text)
+    return config
 
 
 def _custom_objects(config: Any) -> Iterator[dict[str, str]]:
@@ -79,11 +80,11 @@ def _custom_objects(config: Any) -> Iterator[dict[str, str]]:
             yield from _custom_objects(item)
     if not isinstance(config, dict):
         return
-    name, module = config.get("class_name"), config.get("module") or ""
+    name, module = config.get("class_name"), str(config.get("module") or "")
     if name in ("Lambda", "__lambda__"):
         yield {"what": "a Lambda layer", "module": "", "name": "", "registered": ""}
     elif name and module and module.split(".")[0] not in ("keras", "builtins"):
-        own_name = config["config"] if name == "function" else name
+        own_name = config.get("config") if name == "function" else name
         yield {
             "what": f"a custom object, {own_name} of {module}",
             "module": module,
@@ -120,7 +121,7 @@ def import_own(module: str, origin: str) -> Any:
     with _on_path(str(Path.cwd())):
         try:
             return importlib.import_module(module)
-        except Exception as error:  # whatever the module does
+        except (Exception, SystemExit) as error:  # whatever the module does
             raise InputError(
                 f"{origin}: expected a module {module} that can be imported from this folder. Received: {cause(error)}"
             ) from None

@@ -14,10 +14,13 @@ from prunefront.data import Split
 from prunefront.errors import InputError, cause
 from prunefront.masks import Weights
 from prunefront.model_files import import_own, load_model
-from prunefront.network import build_network
+from prunefront.network import build_network, layers_of
 from prunefront.params import NO_FILE, Model
 from prunefront.runtime import keras
 from prunefront.weights import check_shapes, load_weights, notes_order
+
+GIVEN = "_given_to_prunefront"
+"""The attribute that marks a model which a user's function has returned before."""
 
 
 def build_model(params: Model, input_shape: tuple[int, ...], classes: int, width: float = 1.0) -> "keras.Model":
@@ -50,6 +53,12 @@ def build_model(params: Model, input_shape: tuple[int, ...], classes: int, width
         )
     if not model.weights:
         raise InputError(f"{origin}: expected a model with weights. Received: one without")
+    stateful = [layer.name for _, layer in layers_of(model) if getattr(layer, "stateful", False)]
+    if stateful:
+        raise InputError(
+            f"{origin}: expected a model that takes batches of any size and order. Received: a stateful layer, "
+            f"{stateful[0]}"
+        )
     return model
 
 
@@ -109,7 +118,7 @@ def fitted(split: Split, model: "keras.Model") -> Split:
         hint = f"; set data.image_size to {list(wanted[:2])} and data.channels to {wanted[2]}" if images else ""
         raise InputError(f"Expected examples of shape {wanted}, which the model takes{hint}. Received: {shape}")
     whole_numbers = keras.backend.is_int_dtype(inputs[0].dtype)
-    seen = split.x if isinstance(split.x, np.ndarray) else split.first(1)
+    seen = split.x if isinstance(split.x, np.ndarray) else split.first(32)
     if whole_numbers and seen.dtype.kind == "f" and not np.array_equal(seen, np.floor(seen)):
         raise InputError(
             f"Expected whole numbers, the model takes {inputs[0].dtype}. Received: examples with fractions; "
@@ -174,10 +183,11 @@ def _from_builder(builder: str, input_shape: tuple[int, ...], classes: int) -> "
     module, _, name = builder.partition(":")
     function = getattr(import_own(module, "model.builder"), name, None)
     if not callable(function):
-        raise InputError(f"model.builder: expected a function {name} in {module}. Received: {function!r}")
+        received = "none of that name" if function is None else repr(function)
+        raise InputError(f"model.builder: expected a function {name} in {module}. Received: {received}")
     try:
         model = function(tuple(input_shape), classes)
-    except Exception as error:  # whatever the function does
+    except (Exception, SystemExit) as error:  # whatever the function does
         raise InputError(
             f"model.builder: expected {builder}({tuple(input_shape)}, {classes}) to return a Keras model. "
             f"Received: {cause(error)}"
@@ -187,6 +197,9 @@ def _from_builder(builder: str, input_shape: tuple[int, ...], classes: int) -> "
             f"model.builder: expected {builder} to return a keras.Model. Received: {type(model).__module__}."
             f"{type(model).__name__}"
         )
+    if getattr(model, GIVEN, False):
+        raise InputError(f"model.builder: expected {builder} to build a new model on each call. Received: the same one")
+    setattr(model, GIVEN, True)
     return model
 
 

@@ -28,6 +28,7 @@ PixelValue = Annotated[float, Field(ge=-1000, le=1000, strict=True)]
 Positive = Annotated[float, Field(gt=0, strict=True)]
 # DVC reads recipes.NAME as a path of keys
 RecipeName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+BUILDER = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 Method = Literal[
     "prune_global",
     "prune_layerwise",
@@ -88,12 +89,12 @@ class Data(Section):
 
 class Model(Section):
     path: OwnPath
-    builder: Annotated[str, Field(pattern=r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$")] | None
+    builder: Annotated[str, Field(pattern=BUILDER)] | None
     code: OwnPath
     application: str | None
     weights: OwnPath
     outputs: Literal["auto", "logits", "probabilities"]
-    trust: bool
+    trust: Annotated[bool, Field(strict=True)]
 
     @property
     def built_in(self) -> bool:

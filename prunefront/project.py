@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from prunefront.errors import InputError, cause
-from prunefront.params import NO_FILE
+from prunefront.params import BUILDER, NO_FILE, load_params
 
 NOT_COPIED = {"new.py", "compare.py"}
 IGNORED = """.venv/
@@ -65,13 +66,19 @@ def write_project(folder: Path, template: Path, subject: Ingredients) -> None:
     for path in (subject.model, subject.data):
         if path is not None and not path.exists():
             raise InputError(f"Expected a file or folder of yours. Received: {path}, which does not exist")
+    if subject.data is not None and subject.data.is_file() and subject.data.suffix != ".npz":
+        raise InputError(f"Expected data as an .npz file or a folder of images. Received: {subject.data}")
+    if subject.builder is not None and not re.fullmatch(BUILDER, subject.builder):
+        raise InputError(f"Expected package.module:function as the builder. Received: {subject.builder}")
+    folder = folder.resolve()
     partial = folder.with_name(f"partial-{folder.name}")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         _write(partial, folder, template, subject)
-        if folder.exists():
-            folder.rmdir()
-        os.replace(partial, folder)
+        load_params(partial / "params.yaml")
+        folder.mkdir(parents=True, exist_ok=True)  # it may be where the user is
+        for path in sorted(partial.iterdir()):
+            os.replace(path, folder / path.name)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 

@@ -193,7 +193,8 @@ def _class_folders(folder: Path) -> list[str]:
             f"{folder}: expected one folder of images for each of 2 or more classes. Received: {len(classes)} folders"
         )
     for path in classes:
-        suffixes = [file.suffix.lower() for file in path.rglob("*") if not file.is_dir()]
+        files = [file for file in path.rglob("*") if not file.is_dir() and not file.name.startswith(".")]
+        suffixes = [file.suffix.lower() for file in files]
         if not set(suffixes) & set(SUFFIXES):
             raise InputError(f"{path}: expected images ({', '.join(SUFFIXES)}) in each class folder. Received: none")
         skipped = sum(suffix not in SUFFIXES for suffix in suffixes)
@@ -208,7 +209,7 @@ def _list_images(folder: Path, names: list[str], params: Data) -> Split:
         (str(path), label)
         for label, name in enumerate(names)
         for path in sorted((folder / name).rglob("*"))
-        if path.suffix.lower() in SUFFIXES and not path.is_dir()
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir()
     ]
     paths, labels = zip(*files, strict=True)
     return Split(ImageFiles(np.array(paths), params.image_size, params.channels), np.array(labels, np.int64))

@@ -50,6 +50,15 @@ class Subclassed(keras.Model):
         return self.dense(x)
 
 
+class OwnSoftmax(layers.Layer):
+    """Its activation attribute says nothing of what its call does."""
+
+    activation = staticmethod(keras.activations.linear)
+
+    def call(self, x):
+        return ops.softmax(x)
+
+
 def test_heads_of_all_kinds():
     assert find_head(functional(dense(3)), 3, X) == Head(binary=False, logits=True)
     assert find_head(functional(dense(3, "softmax")), 3, X) == Head(binary=False, logits=False)
@@ -57,12 +66,17 @@ def test_heads_of_all_kinds():
     assert find_head(functional(dense(1)), 2, X) == Head(binary=True, logits=True)
     assert find_head(functional(dense(2)), 2, X) == Head(binary=False, logits=True)
     assert find_head(Subclassed(3), 3, X, "logits") == Head(binary=False, logits=True)
+    own = functional(lambda x: OwnSoftmax()(dense(3)(x)))
+    assert find_head(own, 3, X, "probabilities") == Head(binary=False, logits=False)
     assert find_head(Subclassed(3, "softmax"), 3, X, "probabilities") == Head(binary=False, logits=False)
 
 
+@pytest.mark.filterwarnings("ignore:Exception encountered", "ignore:You are using a softmax over axis -1")
 @pytest.mark.parametrize(
     ("model", "classes", "outputs", "message"),
     [
+        (lambda: functional(lambda x: OwnSoftmax()(dense(3)(x))), 3, "auto", r"Received: outputs whose activation"),
+        (lambda: functional(dense(1, "softmax")), 2, "auto", r"softmax over one output, which is always 1"),
         (
             lambda: Subclassed(3),
             3,
@@ -77,7 +91,12 @@ def test_heads_of_all_kinds():
         (lambda: functional(dense(3, "softmax")), 3, "logits", r"expected probabilities, the model ends in softmax"),
         (lambda: functional(dense(3)), 3, "probabilities", r"expected logits, the model ends in linear"),
         (lambda: Subclassed(3), 3, "probabilities", r"probabilities in \[0, 1\] that add up to 1"),
-        (lambda: functional(lambda x: [dense(3)(x), dense(3)(x)]), 3, "auto", r"one output. Received: 2 outputs"),
+        (
+            lambda: functional(lambda x: [dense(3)(x), dense(3)(x)]),
+            3,
+            "auto",
+            r"one output, a tensor. Received: 2 outputs",
+        ),
         (lambda: functional(lambda x: dense(3)(x[..., None])), 3, "auto", r"one vector.*shape \(4, 5, 3\)"),
         (
             lambda: functional(lambda x: layers.Embedding(2, 3)(x + 9)[:, 0]),

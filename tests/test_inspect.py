@@ -25,6 +25,11 @@ BUILDERS = """
         model.trainable = False
         return model
 
+    def tokens(shape, classes):
+        inputs = keras.Input(shape)
+        x = layers.Flatten()(layers.Embedding(2, 3)(inputs * 0 + 7))
+        return keras.Model(inputs, layers.Dense(classes)(x))
+
     def regression(shape, classes):
         return keras.Sequential([keras.Input(shape), layers.Dense(1, activation="relu")])
 """
@@ -83,6 +88,11 @@ def test_what_cannot_work_is_a_warning_here(inspect):
     assert "warning: nothing is prunable" in inspect("frozen")
     printed = inspect("regression")
     assert "warning: the output is no classification of the labels. Expected a model with an output for each" in printed
+
+
+def test_a_network_that_cannot_take_the_data_is_one_line(inspect):
+    with pytest.raises(InputError, match=r"a model that takes the data. Received: .*is not in \[0, 2\)"):
+        inspect("tokens")
 
 
 def test_levels_that_a_pruned_network_is_past_are_named(inspect, tmp_path):

@@ -5,6 +5,7 @@ import textwrap
 import zipfile
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -133,6 +134,17 @@ def test_damaged_model_files_are_refused(folder, damage, message):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "config", ["not JSON", np.void(b"\xff\x00"), '{"class_name": "function", "module": 5, "config": 3}']
+)
+def test_h5_files_with_odd_descriptions_are_refused(folder, config):
+    with h5py.File(folder / "odd.h5", "w") as file:
+        file.attrs["model_config"] = config
+    with pytest.raises(InputError, match=r"odd.h5: expected a") as caught:
+        load_model(folder / "odd.h5", trust=False)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.filterwarnings("ignore:You are saving a model that has not yet been built")
 def test_unbuilt_models_and_weights_alone_are_refused(folder):
     keras.Sequential([layers.Dense(2)]).save(folder / "unbuilt.keras")
@@ -175,7 +187,19 @@ BUILDERS = """
         inputs = keras.Input(shape)
         return keras.Model(inputs, layers.Dense(classes, name="a")(layers.Dense(3, name="a")(inputs)))
 
+    def exits(shape, classes):
+        raise SystemExit(3)
+
+    def stateful(shape, classes):
+        inputs = keras.Input(batch_shape=(4, 5, 2))
+        return keras.Model(inputs, layers.Dense(classes)(layers.GRU(3, stateful=True)(inputs)))
+
     value = 3
+    kept = []
+
+    def same(shape, classes):
+        kept or kept.append(good(shape, classes))
+        return kept[0]
 """
 
 
@@ -189,7 +213,9 @@ BUILDERS = """
         ("without_weights", r"expected a model with weights"),
         ("one_name_twice", r'The name "a" is used 2 times'),
         ("value", r"expected a function value in net. Received: 3"),
-        ("absent", r"expected a function absent in net. Received: None"),
+        ("absent", r"expected a function absent in net. Received: none of that name"),
+        ("exits", r"to return a Keras model. Received: SystemExit: 3"),
+        ("stateful", r"batches of any size and order. Received: a stateful layer, gru"),
     ],
 )
 def test_builders_that_do_not_build_are_refused(folder, builder, message):
@@ -197,6 +223,13 @@ def test_builders_that_do_not_build_are_refused(folder, builder, message):
     with pytest.raises(InputError, match=message) as caught:
         build_model(settings(builder=f"net:{builder}"), (4,), 2)
     assert "\n" not in str(caught.value)
+
+
+def test_a_builder_that_gives_one_model_twice_is_refused(folder):
+    (folder / "net.py").write_text(textwrap.dedent(BUILDERS))
+    build_model(settings(builder="net:same"), (4,), 2)
+    with pytest.raises(InputError, match=r"to build a new model on each call. Received: the same one"):
+        build_model(settings(builder="net:same"), (4,), 2)
 
 
 def test_builders_build_anew_and_a_change_of_their_code_is_another_network(folder):

@@ -1,5 +1,7 @@
 """New projects around a user's model and data."""
 
+from pathlib import Path
+
 import pytest
 from PIL import Image
 from ruamel.yaml import YAML
@@ -65,4 +67,18 @@ def test_nothing_that_is_there_is_touched(tmp_path):
     assert (tmp_path / "mine" / "thesis.tex").read_text() == "precious"
     with pytest.raises(InputError, match=r"Received: .*gone.npz, which does not exist"):
         write_project(tmp_path / "other", ROOT, Ingredients(data=tmp_path / "gone.npz"))
-    assert not (tmp_path / "other").exists()
+    for wrong, message in (
+        ({"builder": "no_function"}, "package.module:function"),
+        ({"application": "MobileNetV2", "image_size": (0, 0)}, "greater than or equal to 1"),
+        ({"data": tmp_path / "mine" / "thesis.tex"}, "an .npz file or a folder"),
+    ):
+        with pytest.raises(InputError, match=message):
+            write_project(tmp_path / "other", ROOT, Ingredients(**wrong))
+    assert {path.name for path in tmp_path.iterdir()} == {"mine"}
+
+
+def test_here_is_a_folder_too(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    write_project(Path(), ROOT, Ingredients())
+    written(tmp_path / "here")

@@ -48,6 +48,13 @@ def test_frozen_normalization_is_measured_too_and_stays_frozen():
     assert not model.layers[2].trainable
 
 
+def test_a_layer_that_is_used_twice_takes_both_uses_into_account():
+    layer, inputs = layers.BatchNormalization(), keras.Input((4,))
+    model = keras.Model(inputs, layer(inputs) + layer(3 * inputs))
+    measure_statistics(model, SPLIT, 4)
+    np.testing.assert_allclose(layer.moving_mean, 2 * X.mean(axis=0), rtol=1e-4)
+
+
 def test_pruned_weights_keep_their_zeros():
     weights = build().get_weights()
     weights[4] = weights[4] * [[0, 1]] * 1.0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from prunefront.data import Split
-from prunefront.head import LOGITS
+from prunefront.head import LOGITS, Head
 from prunefront.network import build_network
 from prunefront.params import Training
 from prunefront.progress import Progress
@@ -92,6 +92,20 @@ def test_distillation_by_hand():
     expected = -(0.75 * np.array([0.5, -0.5]) + 0.25 * 4 / 2 * np.array([-0.25, 0.25]))
     np.testing.assert_allclose(student.get_weights()[0][0], expected, rtol=1e-5)
     np.testing.assert_allclose(teacher.get_weights()[0][0], [2 * np.log(3), 0])
+
+
+@pytest.mark.parametrize("dtype", ["float64", "mixed_bfloat16", "float16"])
+@pytest.mark.parametrize("activation", ["linear", "softmax", "sigmoid"])
+def test_outputs_of_any_type_are_distilled(dtype, activation):
+    def build():
+        units = 1 if activation == "sigmoid" else 2
+        return keras.Sequential([keras.Input((3,)), keras.layers.Dense(units, activation, dtype=dtype)])
+
+    student, teacher, head = build(), build(), Head(activation == "sigmoid", activation == "linear")
+    compile_classifier(student, keras.optimizers.SGD(0.1), head)
+    distil(student, teacher, 0.5, 2.0, head)
+    x, y = rng.normal(size=(8, 3)).astype(np.float32) * 50, np.arange(8) % 2  # saturated
+    assert np.isfinite(student.fit(x, y, verbose=0).history["loss"]).all()
 
 
 def test_a_full_recipe_trains_the_same_each_time_and_counts_its_cost():

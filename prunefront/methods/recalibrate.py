@@ -60,33 +60,36 @@ def measure_statistics(model: "keras.Model", train: Split, batch_size: int) -> N
             "Expected a network with BatchNormalization to recalibrate; set recalibrate.levels: []. "
             "Received: one without"
         )
-    # the weight of the batches before
-    kept = [tf.Variable(0, dtype=layer.moving_mean.dtype, trainable=False) for layer in layers]
     before = [(layer, layer.momentum, layer.trainable) for layer in layers]
     try:
-        for layer, momentum in zip(layers, kept, strict=True):
-            layer.trainable, layer.momentum = True, momentum
-            layer.call = _in_training(layer.call)
+        for layer in layers:
+            layer.trainable = True
+            layer.call = _averaging(layer)
 
         @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
         def forward(x: "tf.Tensor") -> None:
             model(x, training=False)
 
-        seen = 0
         for x, _ in in_order(train, batch_size):
-            size = int(x.shape[0])
-            for momentum in kept:
-                momentum.assign(seen / (seen + size))
             forward(x)
-            seen += size
     finally:
         for layer, momentum, trainable in before:
             layer.momentum, layer.trainable = momentum, trainable
             vars(layer).pop("call", None)
 
 
-def _in_training(call: Callable[..., "tf.Tensor"]) -> Callable[..., "tf.Tensor"]:
-    def measured(inputs: "tf.Tensor", training: object = None, mask: object = None) -> "tf.Tensor":  # noqa: ARG001
-        return call(inputs, training=True, mask=mask)
+def _averaging(layer: "keras.layers.BatchNormalization") -> Callable[..., "tf.Tensor"]:
+    """The layer's call in training, with the momentum that makes the moving statistics plain averages.
 
-    return measured
+    A layer that is used twice takes both uses into account.
+    """
+    plain, seen = layer.call, tf.Variable(0, dtype=layer.moving_mean.dtype, trainable=False)
+
+    def call(inputs: "tf.Tensor", training: object = None, mask: object = None) -> "tf.Tensor":  # noqa: ARG001
+        size = tf.cast(tf.shape(inputs)[0], seen.dtype)
+        layer.momentum = seen / (seen + size)
+        outputs = plain(inputs, training=True, mask=mask)
+        seen.assign_add(size)
+        return outputs
+
+    return call
