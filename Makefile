@@ -19,11 +19,12 @@ install: .venv/installed
 	python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
+# The pipeline's long story begins first, and all other files go on beside it.
 test: install
 	ruff check .
 	ruff format --check .
 	mypy
-	pytest
+	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/test_pipeline.py tests
 
 # Resolves the dependencies of pyproject.toml anew, for every platform.
 lock:
