@@ -198,10 +198,15 @@ def test_weights_of_another_shape_leave_all_results(project):
     run("git", "checkout", "-q", "params.yaml", folder=project)
 
 
-def test_a_dropped_seed_vanishes_from_the_result(project):
-    set_params(project, seeds=[0])
-    assert stages_run(run("dvc", "repro", folder=project)) == ["prepare", "pareto"]
-    assert set(pd.read_csv(project / "metrics" / "frontier.csv")["seed"]) == {0}
+def test_a_dropped_seed_and_methods_without_levels_vanish_from_the_result(project):
+    set_params(project, seeds=[0], iterative={"levels": []}, random={"levels": []}, small_dense={"levels": []})
+    ran = run("dvc", "repro", folder=project)
+    left_out = ["iterative@0", "random_global@0", "random_layerwise@0", "small_dense@0"]
+    assert sorted(stages_run(ran)) == sorted(["prepare", *left_out, "pareto"])
+    assert "iterative: left out, no levels" in ran.stdout
+    rows = pd.read_csv(project / "metrics" / "frontier.csv")
+    assert set(rows["seed"]) == {0}
+    assert set(rows["method"]) == {*METHODS} - {"iterative"}
     run("git", "add", "-A", folder=project)
     run("git", "commit", "-qm", "one seed", folder=project)
 
