@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -43,8 +44,9 @@ class Subject:
     example: np.ndarray
     classes: int
 
-    @property
+    @cached_property
     def weights(self) -> Weights:
+        """The model's weights, copied out of it once."""
         return self.model.get_weights()
 
 

@@ -4,7 +4,7 @@ import contextlib
 import functools
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -62,11 +62,8 @@ def uses(model: "keras.Model", example: np.ndarray) -> dict[int, int]:
         return outputs
 
     per_call: dict[int, int] = {}
-    with contextlib.ExitStack() as watching:
-        for _, layer in layers_of(model):
-            if id(layer) in kernels or isinstance(layer, keras.layers.RNN):
-                watching.enter_context(_watched(layer, note))
-        model(example, training=False)
+    watched = [layer for _, layer in layers_of(model) if id(layer) in kernels or isinstance(layer, keras.layers.RNN)]
+    _watch(watched, note, model, example)
     return found
 
 
@@ -89,12 +86,18 @@ def calls(model: "keras.Model", example: np.ndarray) -> dict[int, int]:
         found[id(layer)] = found.get(id(layer), 0) + 1
         return call(*args, **kwargs)
 
-    with contextlib.ExitStack() as watching:
-        for _, layer in layers_of(model):
-            if id(layer) not in inside:
-                watching.enter_context(_watched(layer, note))
-        model(example, training=False)
+    _watch([layer for _, layer in layers_of(model) if id(layer) not in inside], note, model, example)
     return found
+
+
+def _watch(
+    layers: "Sequence[keras.Layer]", note: Callable[..., Any], model: "keras.Model", example: np.ndarray
+) -> None:
+    """Runs the model once, with the calls of these layers handed to `note`."""
+    with contextlib.ExitStack() as watching:
+        for layer in layers:
+            watching.enter_context(_watched(layer, note))
+        model(example, training=False)
 
 
 @contextlib.contextmanager
