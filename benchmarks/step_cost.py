@@ -1,15 +1,16 @@
 """What masks cost: a training step with held masks over the same step of plain Keras, in pairs.
 
-    python benchmarks/step_cost.py [--pairs 300] [--batch-size 128] [--precision float32] [--sparsity 0.9]
+    python benchmarks/step_cost.py [--pairs 480] [--builds 8] [--batch-size 128] [--precision float32] [--sparsity 0.9]
 
 The floor is the training function that plain `fit` calls, on the built-in network; the other is that of a model under
 `hold_masks`. The two take turns step by step, in alternating order, and the figure is the median of the ratios of the
-pairs: the speed of a shared machine changes between minutes, hardly within two steps. Two plain models differ by up to
-1 % in one process (`--plain`), for where their memory lies: take the median over several processes. With `--sparsity 0`
-the masks are all ones, which shows what watching for NaN costs alone.
+pairs: the speed of a shared machine changes between minutes, hardly within two steps. Two plain models differ by 1 % as
+a rule (`--plain`), for where their memory happens to lie: so both are built anew several times, and the medians of the
+builds are shown as well. With `--sparsity 0` the masks are all ones, which shows what watching for NaN costs alone.
 """
 
 import argparse
+import gc
 import statistics
 import time
 from collections.abc import Callable
@@ -24,7 +25,8 @@ from prunefront.training import compile_classifier
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pairs", type=int, default=300)
+    parser.add_argument("--pairs", type=int, default=480, help="over all builds")
+    parser.add_argument("--builds", type=int, default=8, help="how often both models are built anew")
     parser.add_argument("--batch-size", type=int, default=128)
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--sparsity", type=float, default=0.9)
@@ -53,19 +55,29 @@ def main() -> None:
             timed()
         return timed
 
-    plain, held = prepared(False), prepared(not options.plain)
-    pairs = []
-    for number in range(options.pairs):
-        if number % 2:
-            pairs.append((plain(), held()))
-        else:
-            pairs.append((held(), plain())[::-1])
-    ratios = sorted(with_masks / floor for floor, with_masks in pairs)
+    def build() -> list[tuple[float, float]]:
+        """Seconds of the plain and of the held step, in pairs, of two new models."""
+        plain, held = prepared(False), prepared(not options.plain)
+        pairs = []
+        for number in range(options.pairs // options.builds):
+            if number % 2:
+                pairs.append((plain(), held()))
+            else:
+                pairs.append((held(), plain())[::-1])
+        return pairs
+
+    builds = []
+    for _ in range(options.builds):
+        builds.append(build())
+        keras.utils.clear_session()
+        gc.collect()  # the models' memory, before the next ones are made
+    floor = 1000 * statistics.median(floor for pairs in builds for floor, _ in pairs)
+    ratios = [[with_masks / floor for floor, with_masks in pairs] for pairs in builds]
+    median = statistics.median(ratio for build in ratios for ratio in build)
+    medians = ", ".join(f"{statistics.median(build):.4f}" for build in ratios)
     print(
-        f"batch {options.batch_size}, {options.precision}: plain step "
-        f"{1000 * statistics.median(floor for floor, _ in pairs):.2f} ms (median); held / plain: median "
-        f"{statistics.median(ratios):.4f}, quartiles {ratios[len(ratios) // 4]:.4f} to "
-        f"{ratios[3 * len(ratios) // 4]:.4f}, {options.pairs} pairs"
+        f"batch {options.batch_size}, {options.precision}: plain step {floor:.2f} ms (median); held / plain: median "
+        f"{median:.4f}, {len(ratios)} builds of {len(ratios[0])} pairs: {medians}"
     )
 
 

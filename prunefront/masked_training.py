@@ -154,7 +154,8 @@ class _Holder:
             previous.plain if previous else (model.train_step, model.train_on_batch, model.fit)
         )
         with model.distribute_strategy.scope():
-            self.good = [tf.Variable(v.value, trainable=False) for v in model.weights]
+            # The weights after the last good update, before the masks.
+            self.last = [tf.Variable(v.value, trainable=False) for v in model.weights]
             self.factors = [
                 tf.Variable(mask, dtype=v.dtype, trainable=False) if adjustable or not mask.all() else None
                 for v, mask in zip(model.weights, masks, strict=True)
@@ -209,16 +210,17 @@ class _Holder:
         for variable, mask in zip(self.model.weights, self.masks, strict=True):
             if not mask.all():
                 variable.assign(np.where(mask, variable.numpy(), 0))
-        for good, variable in zip(self.good, self.model.weights, strict=True):
-            good.assign(variable.value)
+        for last, variable in zip(self.last, self.model.weights, strict=True):
+            last.assign(variable.value)
 
     def check_finite(self) -> None:
         """Raises InputError if a step had to be undone."""
         index, step = (int(value) for value in self.bad.numpy())
         if index >= 0:
             self.bad.assign([-1, 0])
-            for variable, good in zip(self.model.weights, self.good, strict=True):
-                variable.assign(good.numpy())  # also where a callback put an average of bad weights in their place
+            for variable, last, mask in zip(self.model.weights, self.last, self.masks, strict=True):
+                # Undone already, but a callback may have put an average of bad weights in their place.
+                variable.assign(np.where(mask, last.numpy(), 0))
             tensor = ["the loss", *(v.path for v in self.model.weights)][index]
             raise InputError(
                 f"training stopped at step {step}; expected finite numbers, lower the learning rate or check the data. "
@@ -231,22 +233,25 @@ class _Holder:
         # Before anything waits for all layers, so that it runs while the backward pass of others still does.
         masked = [v if f is None else v * f for v, f in zip(variables, self.factors, strict=True)]
         sums = [strategy.reduce("SUM", loss, axis=None), *(_sum(value) for value in masked)]
-        undone = self.bad[0] >= 0  # once a step is bad, the rest of a multi-step execution is void
-
-        def settle() -> Any:
-            for variable, last, value, factor in zip(variables, self.good, masked, self.factors, strict=True):
-                args = (last,) if factor is None else (last, value)
-                strategy.extended.update(variable, _settle_one, args=args, group=False)
-            return tf.constant(True)
-
-        def undo() -> Any:
-            step = tf.cast(self.model.optimizer.iterations, tf.int64)
-            self.bad.assign(tf.where(undone, self.bad, tf.stack([tf.argmax(~tf.math.is_finite(sums)), step])))
-            for variable, last in zip(variables, self.good, strict=True):
-                strategy.extended.update(variable, _undo_one, args=(last,), group=False)
-            return tf.constant(False)
-
-        tf.cond(tf.math.is_finite(tf.add_n(sums)) & ~undone, settle, undo)
+        # Once a step is bad, the rest of a multi-step execution is void.
+        good = tf.math.is_finite(tf.add_n(sums)) & (self.bad[0] < 0)
+        step = tf.cast(self.model.optimizer.iterations, tf.int64)
+        everywhere = (variables, self.last, self.factors, self.bad)
+        for here, last, factors, bad in strategy.experimental_local_results(everywhere):
+            with tf.device(bad.device):
+                state = {
+                    "variables": [v.handle for v in here],
+                    "last": [v.handle for v in last],
+                    "updated": [v.value() for v in here],
+                    "factors": [tf.constant(True) if f is None else f.value() for f in factors],
+                    "bad": bad.handle,
+                    "sums": sums,
+                    "step": step,
+                }
+                for variable, value, factor in zip(here, masked, factors, strict=True):
+                    if factor is not None:
+                        variable.assign(value)
+                _either(good, _keep, _undo, state)
         for variable, average in _moving_averages(self.model.optimizer):
             if average is not None and id(variable) in self.factor_of:
                 strategy.extended.update(average.value, _scale, args=(self.factor_of[id(variable)],), group=False)
@@ -288,14 +293,32 @@ class _Watch(keras.callbacks.Callback):
         assert_held(model.get_weights(), self.holder.masks, [v.path for v in model.weights])
 
 
-def _settle_one(variable: Any, last: Any, masked: Any = None) -> None:
-    if masked is not None:
-        variable.assign(masked)
-    last.assign(variable)  # shares the memory, until the next update copies it
+def _keep(state: dict[str, Any]) -> None:
+    # Not what the masks made of it: memory that two variables share would be copied by the next update.
+    for last, updated in zip(state["last"], state["updated"], strict=True):
+        tf.raw_ops.AssignVariableOp(resource=last, value=updated)
 
 
-def _undo_one(variable: Any, last: Any) -> None:
-    variable.assign(last)
+def _undo(state: dict[str, Any]) -> None:
+    for variable, last, updated, factor in zip(
+        state["variables"], state["last"], state["updated"], state["factors"], strict=True
+    ):
+        value = tf.raw_ops.ReadVariableOp(resource=last, dtype=updated.dtype)
+        masked = tf.where(tf.cast(factor, tf.bool), value, tf.zeros_like(value))
+        tf.raw_ops.AssignVariableOp(resource=variable, value=masked)
+    noted = tf.raw_ops.ReadVariableOp(resource=state["bad"], dtype=tf.int64)
+    first = tf.stack([tf.argmax(~tf.math.is_finite(state["sums"])), state["step"]])
+    tf.raw_ops.AssignVariableOp(resource=state["bad"], value=tf.where(noted[0] >= 0, noted, first))
+
+
+def _either(good: Any, keep: Callable[[Any], None], undo: Callable[[Any], None], state: dict[str, Any]) -> None:
+    """What `tf.cond` does. In a graph that one splits in two each tensor that is used, which would double the cost."""
+    if tf.executing_eagerly():
+        (keep if good else undo)(state)
+        return
+    like = tf.nest.map_structure(lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), state)
+    then, otherwise = (tf.function(branch, autograph=False).get_concrete_function(like) for branch in (keep, undo))
+    tf.raw_ops.If(cond=good, input=tf.nest.flatten(state), Tout=[], then_branch=then, else_branch=otherwise)
 
 
 def _scale(variable: Any, factor: Any) -> None:

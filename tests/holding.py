@@ -1,8 +1,10 @@
 """A small model, data, and the check that its pruned weights are zero after every step."""
 
 import numpy as np
+import pytest
 
 from prunefront import global_masks
+from prunefront.errors import InputError
 from prunefront.masked_training import assert_held, hold_masks, magnitude_masks
 from prunefront.masks import count_zeros
 from prunefront.runtime import keras
@@ -52,3 +54,13 @@ def fit_and_check(model, masks, x=X, y=Y, **options):
     check(model, masks)
     assert watch.batches > 1
     assert any(not np.array_equal(b, a) for b, a in zip(before, model.get_weights(), strict=True))
+
+
+def diverge_and_check(model, masks):
+    """Two good steps, then one whose loss is NaN: what is left is finite and pruned, after any kind of update."""
+    weight = np.ones(len(X))
+    weight[32:] = np.nan
+    with pytest.raises(InputError, match="NaN or infinity in the loss"):
+        model.fit(X, Y, 16, sample_weight=weight, shuffle=False, verbose=0)
+    check(model, masks)
+    assert all(np.isfinite(w).all() for w in model.get_weights())

@@ -5,7 +5,7 @@ import pytest
 
 from prunefront.masked_training import hold_masks
 from prunefront.runtime import set_up, tf
-from tests.holding import X, Y, check, compile_model, fit_and_check, held, optimizers, small
+from tests.holding import X, Y, check, compile_model, diverge_and_check, fit_and_check, held, optimizers, small
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +50,7 @@ def test_optimizers_with_full_slots(name):
     model.fit(X, Y, epochs=2, batch_size=16, verbose=0)
     _, masks = held(model)
     fit_and_check(model, masks)
+    diverge_and_check(model, masks)
 
 
 def test_all_optimizers_of_keras_are_covered():
@@ -85,6 +86,7 @@ def test_precisions(policy):
     compile_model(model, optimizers.SGD(0.1, momentum=0.9))
     assert ("LossScale" in type(model.optimizer).__name__) == (policy == "mixed_float16")
     fit_and_check(model, masks)
+    diverge_and_check(model, masks)
 
 
 def test_train_on_batch():

@@ -112,7 +112,7 @@ def run_alone(code):
 def test_xla():
     """In a process of its own: Keras does without XLA once operations are to be deterministic."""
     code = """
-from tests.holding import X, Y, compile_model, fit_and_check, held, keras, small
+from tests.holding import X, Y, compile_model, diverge_and_check, fit_and_check, held, keras, small
 from tests.test_optimizers_hold import OPTIMIZERS
 keras.utils.set_random_seed(0)
 for name, steps in (("adamw", 2), ("muon ema", 1), ("accumulation", 1), ("loss scale", 1)):
@@ -121,6 +121,7 @@ for name, steps in (("adamw", 2), ("muon ema", 1), ("accumulation", 1), ("loss s
     model.fit(X, Y, verbose=0)
     model, masks = held(model)
     fit_and_check(model, masks)
+    diverge_and_check(model, masks)
 print("held under XLA")
 """
     assert "held under XLA" in run_alone(code)
@@ -132,7 +133,7 @@ def test_two_replicas():
 from prunefront.runtime import keras, set_up, tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from tests.holding import X, Y, compile_model, fit_and_check, held, small
+from tests.holding import X, Y, compile_model, diverge_and_check, fit_and_check, held, small
 from tests.test_models_hold import nested
 from tests.test_optimizers_hold import OPTIMIZERS
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
@@ -146,12 +147,15 @@ for name in ("adamw", "muon ema", "loss scale", "sgd nesterov"):  # Keras itself
     fit_and_check(model, masks)
     for replica in strategy.experimental_local_results(model.weights[0].value):
         assert not replica.numpy()[~masks[0]].any(), name
+    diverge_and_check(model, masks)
+    one, two = (replica.numpy() for replica in strategy.experimental_local_results(model.weights[0].value))
+    assert (one == two).all()
 print("held on two replicas")
 """
     assert "held on two replicas" in run_alone(code)
 
 
-@pytest.mark.parametrize("compiled", [{}, {"steps_per_execution": 3}], ids=str)
+@pytest.mark.parametrize("compiled", [{}, {"steps_per_execution": 3}, {"run_eagerly": True}], ids=str)
 def test_a_step_that_diverges_is_undone_and_named(compiled):
     good, masks = held(small())
     model = keras.models.clone_model(good)
