@@ -85,11 +85,10 @@ class Stored:
         self.path, self.convert = path, convert
         with path.open("rb") as file:
             np.lib.format.read_magic(file)
-            self.row_shape, fortran, self.row_dtype = _header(file)
+            (self.count, *self.row_shape), fortran, self.row_dtype = np.lib.format.read_array_header_1_0(file)
             self.start = file.tell()
         if fortran or self.row_dtype.hasobject:
             raise ValueError("expected plain numbers in C order")
-        self.count, self.row_shape = self.row_shape[0], self.row_shape[1:]
         if path.stat().st_size != self.start + self.count * self._row_bytes:
             raise ValueError(f"{path}: the file is not whole")
         first = self.rows(np.arange(1))
@@ -130,7 +129,3 @@ def write_npy(path: Path, examples: np.ndarray | ImageFiles) -> None:
         np.lib.format.write_array_header_1_0(file, header)
         for chunk in examples.chunks():
             file.write(chunk.data)
-
-
-def _header(file: Any) -> tuple[tuple[int, ...], bool, np.dtype]:
-    return np.lib.format.read_array_header_1_0(file)

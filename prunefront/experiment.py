@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import numpy as np
@@ -52,12 +52,12 @@ class Experiment:
     finished: FinishedFits
     cost: Cost = field(default_factory=Cost)
 
-    @property
+    @cached_property
     def owners(self) -> list[int]:
         """For each weight array the number of its layer."""
         return owners(self.model)
 
-    @property
+    @cached_property
     def prunable(self) -> list[bool]:
         """For each weight array whether it may be pruned."""
         return prunable_by(self.params.prune, self.model)

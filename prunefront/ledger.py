@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from prunefront.masks import count_zeros
-from prunefront.network import is_kernel, layer_paths, owning_layers
+from prunefront.network import kernels, layer_paths
 from prunefront.runtime import keras
 
 
@@ -31,12 +31,12 @@ def count(model: "keras.Model", chosen: Sequence[bool]) -> Ledger:
         model: built.
         chosen: which arrays are prunable, see `prunable`.
     """
-    layer_of = owning_layers(model)
     trainable = {id(variable) for variable in model.trainable_weights}
     sums: Counter[str] = Counter()
-    for variable, array, pruned in zip(model.weights, model.get_weights(), chosen, strict=True):
+    each = zip(model.weights, model.get_weights(), kernels(model), chosen, strict=True)
+    for variable, array, kernel, pruned in each:
         kinds = {
-            "kernel": is_kernel(variable, layer_of[id(variable)]),
+            "kernel": kernel,
             "prunable": pruned,
             "trainable": id(variable) in trainable,
             "all": True,

@@ -26,7 +26,7 @@ from prunefront.masks import (
     global_masks,
     nonzero_masks,
 )
-from prunefront.network import emptied_layer, prunable
+from prunefront.network import emptied_layer, kernels, prunable
 from prunefront.runtime import keras, tf
 
 
@@ -54,7 +54,8 @@ def magnitude_masks(
     weights, chosen = model.get_weights(), prunable(model, biases)
     masks = make_masks(weights, sparsity, chosen)
     # The biases of a new model are zero: only kernels can tell that a model has been pruned.
-    zeros = count_zeros([w for w, c in zip(weights, chosen, strict=True) if c and w.ndim > 1])
+    counted = zip(weights, chosen, kernels(model), strict=True)
+    zeros = count_zeros([w for w, may_be_pruned, kernel in counted if may_be_pruned and kernel])
     if zeros > count_false(masks):
         size = sum(w.size for w, c in zip(weights, chosen, strict=True) if c)
         raise InputError(

@@ -106,6 +106,11 @@ def fitted(split: Split, model: "keras.Model") -> Split:
         return split
     if len(inputs) > 1:
         raise InputError(f"Expected a model with one input. Received: {len(inputs)} inputs")
+    if inputs[0].shape[0] is not None:
+        raise InputError(
+            f"Expected a model that takes batches of any size; build it without batch_size or batch_shape. "
+            f"Received: an input of shape {tuple(inputs[0].shape)}"
+        )
     wanted, shape = tuple(inputs[0].shape[1:]), split.x.shape[1:]
     if _matches(shape, wanted):
         new_shape = shape

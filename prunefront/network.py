@@ -97,6 +97,12 @@ def is_kernel(variable: Any, owner: "keras.Layer") -> bool:
     return len(variable.shape) > 1 and "bias" not in name and not type(owner).__module__.startswith("keras.")
 
 
+def kernels(model: "keras.Model") -> list[bool]:
+    """For each array of `model.get_weights()`, whether it is a kernel or a table of embeddings, see `is_kernel`."""
+    layer_of = owning_layers(model)
+    return [is_kernel(variable, layer_of[id(variable)]) for variable in model.weights]
+
+
 def owners(model: "keras.Model") -> list[int]:
     """For each array of `model.get_weights()`, the number of the layer that owns it, counted in model order."""
     layer_of = owning_layers(model)
@@ -170,10 +176,7 @@ def prunable(
         keras.layers.UnitNormalization,
     )
     excluded = {
-        id(variable)
-        for layer in (layer for _, layer in layers_of(model))
-        if isinstance(layer, normalization)
-        for variable in layer.weights
+        id(variable) for _, layer in layers_of(model) if isinstance(layer, normalization) for variable in layer.weights
     }
     trainable = {id(variable) for variable in model.trainable_weights}
     paths = layer_paths(model)
@@ -205,11 +208,11 @@ def prunable_by(settings: Prune, model: "keras.Model") -> list[bool]:
 
 
 def emptied_layer(model: "keras.Model", masks: Masks) -> str | None:
-    """The first kernel or bias of a layer of which the masks remove every array of two or more dimensions."""
+    """The first kernel of a layer of which the masks remove every kernel, None if all layers keep something."""
     names: dict[int, list[str]] = {}
     alive: set[int] = set()
-    for variable, mask, owner in zip(model.weights, masks, owners(model), strict=True):
-        if mask.ndim > 1 and mask.size:
+    for variable, mask, kernel, owner in zip(model.weights, masks, kernels(model), owners(model), strict=True):
+        if kernel and mask.size:
             names.setdefault(owner, []).append(variable.path)
             if mask.any():
                 alive.add(owner)

@@ -173,46 +173,40 @@ def _folder(params: Data) -> tuple[dict[str, Split], list[str]]:
         folders = {name: root / sub for name, sub in FOLDER_SPLITS.items() if (root / sub).is_dir()}
     else:
         folders = {"train": root}
-    names = _class_folders(folders["train"])
-    splits = {}
-    for name, folder in folders.items():
-        if _class_folders(folder) != names:
+    images = {name: _images_by_class(folder) for name, folder in folders.items()}
+    classes = list(images["train"])
+    for name, by_class in images.items():
+        if list(by_class) != classes:
             raise InputError(
-                f"{folder}: expected the class folders of {folders['train']}, {', '.join(names)}. "
-                f"Received: {', '.join(_class_folders(folder)) or 'none'}"
+                f"{folders[name]}: expected the class folders of {folders['train']}, {', '.join(classes)}. "
+                f"Received: {', '.join(by_class)}"
             )
-        splits[name] = _list_images(folder, names, params)
-    return splits, names
+    size, channels = params.image_size, params.channels
+    splits = {}
+    for name, by_class in images.items():
+        paths = np.array([str(path) for files in by_class.values() for path in files])
+        labels = np.repeat(np.arange(len(classes)), [len(files) for files in by_class.values()])
+        splits[name] = Split(ImageFiles(paths, size, channels), labels.astype(np.int64))
+    return splits, classes
 
 
-def _class_folders(folder: Path) -> list[str]:
-    """The names of the class folders, sorted; each must hold an image."""
+def _images_by_class(folder: Path) -> dict[str, list[Path]]:
+    """The images of each class, both sorted by name; each class must have one."""
     classes = sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     if len(classes) < 2:
         raise InputError(
             f"{folder}: expected one folder of images for each of 2 or more classes. Received: {len(classes)} folders"
         )
+    images = {}
     for path in classes:
-        files = [file for file in path.rglob("*") if not file.is_dir() and not file.name.startswith(".")]
-        suffixes = [file.suffix.lower() for file in files]
-        if not set(suffixes) & set(SUFFIXES):
+        files = sorted(file for file in path.rglob("*") if not file.is_dir() and not file.name.startswith("."))
+        images[path.name] = [file for file in files if file.suffix.lower() in SUFFIXES]
+        skipped = len(files) - len(images[path.name])
+        if skipped == len(files):
             raise InputError(f"{path}: expected images ({', '.join(SUFFIXES)}) in each class folder. Received: none")
-        skipped = sum(suffix not in SUFFIXES for suffix in suffixes)
         if skipped:
             warnings.warn(f"{path}: {skipped} files that are not {', '.join(SUFFIXES)} are left out", stacklevel=2)
-    return [path.name for path in classes]
-
-
-def _list_images(folder: Path, names: list[str], params: Data) -> Split:
-    assert params.image_size is not None  # checked by _folder
-    files = [
-        (str(path), label)
-        for label, name in enumerate(names)
-        for path in sorted((folder / name).rglob("*"))
-        if path.suffix.lower() in SUFFIXES and not path.name.startswith(".") and not path.is_dir()
-    ]
-    paths, labels = zip(*files, strict=True)
-    return Split(ImageFiles(np.array(paths), params.image_size, params.channels), np.array(labels, np.int64))
+    return images
 
 
 def _own_path(params: Data, what: str) -> Path:

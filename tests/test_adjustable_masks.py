@@ -9,10 +9,10 @@ from prunefront.masks import count_zeros
 from prunefront.runtime import keras
 
 
-def small_model():
+def small_model(optimizer=keras.optimizers.Adam):
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(8, activation="relu"), keras.layers.Dense(2)])
-    model.compile(keras.optimizers.Adam(0.01, weight_decay=0.1), "mse")
+    model.compile(optimizer(0.01, weight_decay=0.1), "mse")
     return model
 
 
@@ -29,8 +29,9 @@ class Growing(keras.callbacks.Callback):
             prune_further(self.model, magnitude_masks(self.model, batch / 12, biases=False))
 
 
-def test_masks_grow_in_the_middle_of_fit_without_compiling_anew():
-    model = small_model()
+@pytest.mark.parametrize("optimizer", ["Adam", "Lion", "Muon", "Nadam", "RMSprop", "SGD"])
+def test_masks_grow_in_the_middle_of_fit_without_compiling_anew(optimizer):
+    model = small_model(getattr(keras.optimizers, optimizer))
     ones = [np.ones(w.shape, bool) for w in model.get_weights()]
     hold_masks(model, ones, adjustable=True)
     x, y = np.random.default_rng(0).normal(size=(12, 4)), np.zeros((12, 2))

@@ -309,3 +309,6 @@ def test_data_that_do_not_fit_are_refused():
     one, other = keras.Input((5,)), keras.Input((5,))
     with pytest.raises(InputError, match=r"a model with one input. Received: 2"):
         fitted(whole, keras.Model([one, other], one + other))
+    fixed = keras.Sequential([keras.Input((5,), batch_size=4), layers.Dense(2)])
+    with pytest.raises(InputError, match=r"batches of any size.*Received: an input of shape \(4, 5\)"):
+        fitted(whole, fixed)

@@ -5,6 +5,7 @@ import pytest
 
 from prunefront import InputError, global_masks
 from prunefront.masked_training import held_masks, hold_masks, implied_masks, magnitude_masks
+from prunefront.masks import count_zeros
 from prunefront.runtime import keras, set_up, tf
 from tests.holding import EveryBatch, X, Y, check, compile_model, fit_and_check, held, layers, optimizers, small
 from tests.test_models_hold import Subclassed
@@ -211,6 +212,20 @@ def test_a_layer_is_emptied_only_when_asked_for():
     with pytest.warns(UserWarning, match=r"remove all of .*kernel"):
         hold_masks(model, masks, allow_empty_layers=True)
     fit_and_check(compile_model(model), masks)
+
+
+def test_a_recurrent_layer_is_empty_without_kernels_whatever_its_bias():
+    model = keras.Sequential([keras.Input((5, 3)), layers.GRU(2), layers.Dense(2)])
+    masks = [np.ones(w.shape, bool) for w in model.get_weights()]
+    assert [m.shape for m in masks[:3]] == [(3, 6), (2, 6), (2, 6)]  # kernel, recurrent kernel, bias
+    masks[0][:] = masks[1][:] = False
+    with pytest.raises(InputError, match=r"removes all of .*gru.*/kernel"):
+        hold_masks(model, masks)
+    model.set_weights([w * m for w, m in zip(model.get_weights(), masks, strict=True)])
+    assert count_zeros(model.get_weights()) == 18 + 12 + 12 + 2  # the biases of a new model are zero too
+    # 18 + 12 of 36 kernel weights and of 48 prunable ones have been pruned
+    with pytest.raises(InputError, match=r"at least 0\.625000, which the model has already"):
+        magnitude_masks(model, 0.5)
 
 
 def test_unbuilt_models_and_bad_weights_are_refused():
