@@ -19,11 +19,11 @@ from prunefront.ledger import Ledger, count
 from prunefront.masks import Masks, Weights, count_zeros, further_masks, layerwise_masks, pruned_count
 from prunefront.models import build_model, fitted, starting_weights
 from prunefront.network import emptied_layer, layer_paths, layers_of, prunable_by
-from prunefront.params import NO_FILE, Params, load_params
+from prunefront.params import Params, load_params
 from prunefront.runtime import keras, set_up
 from prunefront.saliency import ALLOCATIONS
 from prunefront.sources import load
-from prunefront.work import calls, multiply_adds, uses
+from prunefront.work import calls, uses
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,12 @@ class Subject:
         """The model's weights, copied out of it once."""
         return self.model.get_weights()
 
+    @cached_property
+    def work(self) -> list[int]:
+        """For each weight array the multiply-adds of one example, while nothing is pruned."""
+        times = uses(self.model, self.example)
+        return [w.size * times.get(id(v), 0) for v, w in zip(self.model.weights, self.weights, strict=True)]
+
 
 def print_inspection(params_file: Path) -> None:
     """Prints the layers, the ledger, the levels that each method can reach, and warnings.
@@ -60,11 +66,10 @@ def print_inspection(params_file: Path) -> None:
     console = Console(width=max(140, Console().width), soft_wrap=True)  # a cut name helps nobody
     console.print(_layer_table(subject))
     ledger = count(subject.model, subject.prunable)
-    work = multiply_adds(subject.model, [np.ones(w.shape) for w in subject.weights], subject.example)
     console.print(
         f"prunable: {ledger.prunable_parameters:,} of {ledger.trainable_parameters:,} trainable parameters; kernels "
         f"{ledger.kernel_parameters:,}; all {ledger.all_parameters:,}; zeros now: {ledger.trainable_zeros:,} of the "
-        f"trainable\nmultiply-adds per example: {work:,}",
+        f"trainable\nmultiply-adds per example: {sum(subject.work):,}",
         highlight=False,
     )
     console.print(_level_table(subject, ledger))
@@ -102,12 +107,10 @@ def _layer_table(subject: Subject) -> Table:
     for heading in ("parameters", "share", "zeros", "multiply-adds"):
         table.add_column(heading, justify="right")
     table.add_column("pruned")
-    times = uses(model, subject.example)
     kinds = {id(v): type(layer).__name__ for _, layer in layers_of(model) for v in layer.weights}
-    for place, (variable, path) in enumerate(zip(model.weights, layer_paths(model), strict=True)):
-        work = subject.weights[place].size * times.get(id(variable), 0)
-        array = subject.weights[place]
-        why = "yes" if subject.prunable[place] else "no" if variable.trainable else "no, not trainable"
+    rows = zip(model.weights, subject.weights, layer_paths(model), subject.work, subject.prunable, strict=True)
+    for variable, array, path, work, pruned in rows:
+        why = "yes" if pruned else "no" if variable.trainable else "no, not trainable"
         table.add_row(
             path,
             kinds[id(variable)],
@@ -163,7 +166,7 @@ def _warnings(subject: Subject, ledger: Ledger) -> Iterator[str]:
         find_head(model, subject.classes, subject.example, params.model.outputs)
     except InputError as error:
         yield f"the output is no classification of the labels. {error}"
-    if params.model.builder is not None and params.model.code == NO_FILE:
+    if params.model.unwatched:
         yield "DVC will not notice a change in the builder's code; set model.code to its file or folder"
     called = calls(model, subject.example)
     own = Counter(id(variable) for _, layer in layers_of(model) for variable in _own_weights(layer))

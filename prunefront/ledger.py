@@ -41,8 +41,9 @@ def count(model: "keras.Model", chosen: Sequence[bool]) -> Ledger:
             "trainable": id(variable) in trainable,
             "all": True,
         }
+        zeros = count_zeros([array])
         for kind, counted in kinds.items():
-            sums[f"{kind}_zeros"] += count_zeros([array]) if counted else 0
+            sums[f"{kind}_zeros"] += zeros if counted else 0
             sums[f"{kind}_parameters"] += array.size if counted else 0
     return Ledger(**sums)
 

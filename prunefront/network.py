@@ -132,10 +132,10 @@ def owning_layers(model: "keras.Model") -> dict[int, "keras.Layer"]:
     return {id(variable): layer for _, layer in layers_of(model) for variable in layer.weights}
 
 
-def layers_of(model: "keras.Model") -> list[tuple[str, "keras.Layer"]]:
-    """The model and all layers in it with their paths, parents before children; shared ones once, where they are first.
+def layers_of(model: "keras.Layer") -> list[tuple[str, "keras.Layer"]]:
+    """A model or layer and all layers in it with their paths, parents before children; shared ones once, at the first.
 
-    The model goes by its name; the paths of the others begin below it.
+    The outermost goes by its name; the paths of the others begin below it.
     """
     found: dict[int, tuple[str, keras.Layer]] = {id(model): (model.name, model)}
 

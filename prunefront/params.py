@@ -101,6 +101,11 @@ class Model(Section):
         """Whether the network is prunefront's own."""
         return self.path == NO_FILE and self.builder is None and self.application is None
 
+    @property
+    def unwatched(self) -> bool:
+        """Whether DVC will miss a change in the code that builds the network."""
+        return self.builder is not None and self.code == NO_FILE
+
     @model_validator(mode="after")
     def _one_model(self) -> Self:
         if (self.path != NO_FILE) + (self.builder is not None) + (self.application is not None) > 1:

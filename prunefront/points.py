@@ -19,6 +19,9 @@ SUMMARY = Path("metrics/pareto.json")
 PICTURE = Path("metrics/pareto.png")
 SUBMITTED = Path("models/submitted.weights.h5")
 
+COUNTED_OVER = ("kernel", "prunable", "trainable", "all")
+"""What the ledger counts zeros over, see `ledger.Ledger`."""
+
 COLUMNS = [
     "method",
     "seed",
@@ -29,15 +32,7 @@ COLUMNS = [
     "val_accuracy",
     "val_loss",
     "weights_sha256",
-    # the ledger: exact counts of zeros, and of what they are counted over
-    "kernel_zeros",
-    "kernel_parameters",
-    "prunable_zeros",
-    "prunable_parameters",
-    "trainable_zeros",
-    "trainable_parameters",
-    "all_zeros",
-    "all_parameters",
+    *(f"{kind}_{counts}" for kind in COUNTED_OVER for counts in ("zeros", "parameters")),
 ]
 
 

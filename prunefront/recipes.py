@@ -9,6 +9,7 @@ from prunefront.batches import shuffled
 from prunefront.data import Split
 from prunefront.errors import InputError
 from prunefront.head import Head
+from prunefront.network import layers_of
 from prunefront.params import Recipe, Training
 from prunefront.runtime import keras, tf
 
@@ -84,7 +85,7 @@ def scale_dropout(model: "keras.Model", factor: float) -> None:
         keras.layers.GaussianDropout,
         keras.layers.AlphaDropout,
     )
-    for layer in model._flatten_layers(include_self=False):
+    for _, layer in layers_of(model):
         if isinstance(layer, dropout):
             layer.rate = float(np.clip(layer.rate * factor, 0, 0.95))
 

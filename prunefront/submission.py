@@ -13,7 +13,7 @@ from prunefront.figures import draw_frontier
 from prunefront.files import digest, replacing, write_json
 from prunefront.frontier import hypervolumes, scored, select
 from prunefront.params import Pareto
-from prunefront.points import FRONTIER, PICTURE, SUBMITTED, SUMMARY, load_rows, weights_file
+from prunefront.points import COUNTED_OVER, FRONTIER, PICTURE, SUBMITTED, SUMMARY, load_rows, weights_file
 from prunefront.training import evaluate
 from prunefront.weights import load_weights
 
@@ -100,7 +100,7 @@ def submit(experiment: Experiment, points: pd.DataFrame, chosen: pd.Series, abov
         "test_accuracy": accuracy,
         "ledger": {
             kind: {"zeros": int(chosen[f"{kind}_zeros"]), "parameters": int(chosen[f"{kind}_parameters"])}
-            for kind in ("kernel", "prunable", "trainable", "all")
+            for kind in COUNTED_OVER
         },
     }
     baseline = {

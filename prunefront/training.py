@@ -202,12 +202,9 @@ class Trainer:
 
 def evaluate(model: "keras.Model", split: Split) -> tuple[float, float]:
     """Accuracy, in [0, 1], and mean loss (cross-entropy in nats plus weight regularization) of a compiled model."""
-    if isinstance(split.x, Stored):
-        data = {"x": in_order(split, STREAMED)}
-    else:
-        data = {"x": split.x, "y": split.y, "batch_size": 256}
+    x, y, _ = keras.utils.unpack_x_y_sample_weight(_evaluable(split))
     try:
-        result = model.evaluate(**data, verbose=0, return_dict=True)
+        result = model.evaluate(x, y, batch_size=256 if y is not None else None, verbose=0, return_dict=True)
     except tf.errors.OpError as error:
         raise _unfit(error) from None
     # The exact share: Keras's float32 accuracy would put 0.61000001 for 0.61.
@@ -232,6 +229,7 @@ def compile_classifier(
 
 
 def _evaluable(split: Split) -> object:
+    """Examples and labels as Keras takes them, from memory or, in batches, from disk."""
     return in_order(split, STREAMED) if isinstance(split.x, Stored) else (split.x, split.y)
 
 

@@ -79,7 +79,7 @@ def calls(model: "keras.Model", example: np.ndarray) -> dict[int, int]:
         id(cell)
         for _, layer in layers_of(model)
         if isinstance(layer, keras.layers.RNN)
-        for cell in layer._flatten_layers(include_self=False)
+        for _, cell in layers_of(layer)[1:]
     }
 
     def note(layer: "keras.Layer", call: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -13,14 +13,14 @@ def prepare(params: ParamsOption = PARAMS) -> None:
 
     from prunefront.data import SPLITS, check_images, write_prepared
     from prunefront.files import write_json
-    from prunefront.params import NO_FILE, load_params
+    from prunefront.params import load_params
     from prunefront.sources import load
 
     settings = load_params(params)
     dataset = load(settings.data)
     if settings.model.built_in:
         check_images(dataset.train.x.shape[1:])
-    elif settings.model.builder is not None and settings.model.code == NO_FILE:
+    elif settings.model.unwatched:
         warnings.warn("model.code is inputs/none: DVC will not notice a change in the builder's code", stacklevel=1)
     write_prepared(dataset)
     sizes = {name: len(getattr(dataset, name).y) for name in SPLITS}

@@ -6,6 +6,7 @@ from prunefront.batches import in_order
 from prunefront.data import Split
 from prunefront.errors import InputError
 from prunefront.masks import Weights
+from prunefront.network import layers_of
 from prunefront.runtime import keras, tf
 
 
@@ -50,11 +51,7 @@ def measure_statistics(model: "keras.Model", train: Split, batch_size: int) -> N
         train: the examples, gone through once.
         batch_size: examples a batch; the last one may be smaller and counts by its size.
     """
-    layers = [
-        layer
-        for layer in model._flatten_layers(include_self=False)
-        if isinstance(layer, keras.layers.BatchNormalization)
-    ]
+    layers = [layer for _, layer in layers_of(model) if isinstance(layer, keras.layers.BatchNormalization)]
     if not layers:
         raise InputError(
             "Expected a network with BatchNormalization to recalibrate; set recalibrate.levels: []. "
