@@ -17,10 +17,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from prunefront.masked_training import hold_masks, magnitude_masks
-from prunefront.network import build_network
-from prunefront.runtime import keras, tf
-from prunefront.training import compile_classifier
+from prunefront.common.runtime import keras, tf
+from prunefront.models.built_in import build_network
+from prunefront.training.hold import hold_masks, magnitude_masks
+from prunefront.training.trainer import compile_classifier
 
 
 def main() -> None:

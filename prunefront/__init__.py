@@ -1,46 +1,31 @@
 """Prunes Keras 3 models and finds the accuracy-versus-sparsity Pareto frontier.
 
-The names below are the library under the stages; none of them imports TensorFlow. They are looked up on first use, so
-that a command pays only for what it needs.
+The public names, each looked up on first use, so that importing this package imports no TensorFlow; those of
+`training` need it when they are used.
 """
 
 import importlib
-import os
-from typing import TYPE_CHECKING, Any
-
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-
-if TYPE_CHECKING:
-    from prunefront.errors import InputError
-    from prunefront.frontier import pareto_front, score
-    from prunefront.masks import apply_masks, global_masks, layerwise_masks, sparsity
-    from prunefront.weights import load_weights
-
-__all__ = [
-    "InputError",
-    "apply_masks",
-    "global_masks",
-    "layerwise_masks",
-    "load_weights",
-    "pareto_front",
-    "score",
-    "sparsity",
-]
+from typing import Any
 
 _HOMES = {
-    "InputError": "errors",
-    "apply_masks": "masks",
-    "global_masks": "masks",
-    "layerwise_masks": "masks",
-    "load_weights": "weights",
-    "pareto_front": "frontier",
-    "score": "frontier",
-    "sparsity": "masks",
+    "common.errors": ["InputError"],
+    "frontier.pareto": ["pareto_front", "score"],
+    "models.certificate": ["certify", "verify"],
+    "models.weights": ["load_masks", "load_weights", "save_masks"],
+    "pruning.masks": ["apply_masks", "global_masks", "layerwise_masks", "sparsity"],
+    "pruning.saliency": ["erk", "lamp", "magnitude", "random_scores", "uniform"],
+    "training.hold": ["held_masks", "hold_masks", "implied_masks", "magnitude_masks", "prune_further"],
 }
+
+__all__ = sorted(name for names in _HOMES.values() for name in names)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
+    home = next((module for module, names in _HOMES.items() if name in names), None)
+    if home is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(importlib.import_module(f"{__name__}.{home}"), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]

@@ -1,6 +1,6 @@
 """Train the dense network, or only evaluate the starting weights (baseline.epochs: 0)."""
 
-from prunefront.commands import PARAMS, ParamsOption, SeedOption, run
+from prunefront.common.commands import PARAMS, ParamsOption, SeedOption, run
 
 
 def baseline(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
@@ -8,7 +8,7 @@ def baseline(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
 
     Writes models/baseline/SEED/ and metrics/baseline/SEED.json and SEED.csv.
     """
-    from prunefront.experiment import record, set_up_experiment
+    from prunefront.pipeline.run import record, set_up_experiment
 
     experiment = set_up_experiment("baseline", params, seed)
     training = experiment.params.baseline

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from prunefront.commands import run
+from prunefront.common.commands import run
 
 LEVELS = [0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99, 0.995]
 
@@ -19,7 +19,7 @@ def compare(
 
     Prints, as Markdown, each method's validation / test accuracy in percent, the mean over its seeds.
     """
-    from prunefront.comparison import draw, load_runs, tabulate
+    from prunefront.tools.compare import draw, load_runs, tabulate
 
     points = load_runs(folders)
     table = tabulate(points, level or LEVELS).T

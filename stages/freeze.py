@@ -1,6 +1,6 @@
 """Method 3: freeze the layers that hold most of the zeros and retrain the others, level by level."""
 
-from prunefront.commands import PARAMS, ParamsOption, SeedOption, run
+from prunefront.common.commands import PARAMS, ParamsOption, SeedOption, run
 
 
 def freeze(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
@@ -8,14 +8,14 @@ def freeze(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
 
     Reads models/prune_global/SEED/; writes models/freeze/SEED/ and metrics/freeze/SEED.json and SEED.csv.
     """
-    from prunefront.points import left_out
+    from prunefront.pipeline.store import left_out
 
     if left_out("freeze", params, seed):
         return
 
-    from prunefront.experiment import record, set_up_experiment
     from prunefront.methods.freeze import freeze as walk
-    from prunefront.points import load_nearest
+    from prunefront.pipeline.run import record, set_up_experiment
+    from prunefront.pipeline.store import load_nearest
 
     experiment = set_up_experiment("freeze", params, seed)
     training = experiment.params.freeze

@@ -1,6 +1,6 @@
 """Gradual pruning: the sparsity rises along a cubic curve during training, level by level."""
 
-from prunefront.commands import PARAMS, ParamsOption, SeedOption, run
+from prunefront.common.commands import PARAMS, ParamsOption, SeedOption, run
 
 
 def gradual(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
@@ -8,14 +8,14 @@ def gradual(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
 
     Reads models/baseline/SEED/; writes models/gradual/SEED/ and metrics/gradual/SEED.json and SEED.csv.
     """
-    from prunefront.points import left_out
+    from prunefront.pipeline.store import left_out
 
     if left_out("gradual", params, seed):
         return
 
-    from prunefront.experiment import record, set_up_experiment
     from prunefront.methods.gradual import gradual as walk
-    from prunefront.saliency import ALLOCATIONS
+    from prunefront.pipeline.run import record, set_up_experiment
+    from prunefront.pruning.saliency import ALLOCATIONS
 
     experiment = set_up_experiment("gradual", params, seed)
     training = experiment.params.gradual

@@ -1,6 +1,6 @@
 """Show the network, what is prunable, which levels can be reached, and what may go wrong, before any training."""
 
-from prunefront.commands import PARAMS, ParamsOption, run
+from prunefront.common.commands import PARAMS, ParamsOption, run
 
 
 def inspect(params: ParamsOption = PARAMS) -> None:
@@ -8,7 +8,7 @@ def inspect(params: ParamsOption = PARAMS) -> None:
 
     Reads the parameters, the data and the network that they name; writes nothing.
     """
-    from prunefront.inspection import print_inspection
+    from prunefront.tools.inspection import print_inspection
 
     print_inspection(params)
 

@@ -1,6 +1,6 @@
 """Iterative pruning: prune, retrain with the learning rate rewound, prune further."""
 
-from prunefront.commands import PARAMS, ParamsOption, SeedOption, run
+from prunefront.common.commands import PARAMS, ParamsOption, SeedOption, run
 
 
 def iterative(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
@@ -8,14 +8,14 @@ def iterative(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
 
     Reads models/baseline/SEED/; writes models/iterative/SEED/ and metrics/iterative/SEED.json and SEED.csv.
     """
-    from prunefront.points import left_out
+    from prunefront.pipeline.store import left_out
 
     if left_out("iterative", params, seed):
         return
 
-    from prunefront.experiment import record, set_up_experiment
     from prunefront.methods.iterative import iterative as walk
-    from prunefront.saliency import ALLOCATIONS
+    from prunefront.pipeline.run import record, set_up_experiment
+    from prunefront.pruning.saliency import ALLOCATIONS
 
     experiment = set_up_experiment("iterative", params, seed)
     training = experiment.params.iterative

@@ -1,6 +1,6 @@
 """Method 4: retrain all layers from method 3's weights, with every zero held by a mask."""
 
-from prunefront.commands import PARAMS, ParamsOption, SeedOption, run
+from prunefront.common.commands import PARAMS, ParamsOption, SeedOption, run
 
 
 def masked(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
@@ -8,16 +8,16 @@ def masked(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
 
     Reads models/freeze/SEED/; writes models/masked/SEED/ and metrics/masked/SEED.json and SEED.csv.
     """
-    from prunefront.points import left_out
+    from prunefront.pipeline.store import left_out
 
     if left_out("masked", params, seed):
         return
 
     from functools import partial
 
-    from prunefront.experiment import record, set_up_experiment
     from prunefront.methods.masked import masked as walk
-    from prunefront.points import load_nearest
+    from prunefront.pipeline.run import record, set_up_experiment
+    from prunefront.pipeline.store import load_nearest
 
     experiment = set_up_experiment("masked", params, seed)
     training = experiment.params.masked

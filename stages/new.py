@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from prunefront.commands import run
+from prunefront.common.commands import run
 
 
 def new(
@@ -27,7 +27,7 @@ def new(
     It holds dvc.yaml, params.yaml, the stages, a README and initialised Git and DVC repositories; `dvc repro` runs it
     wherever prunefront is installed.
     """
-    from prunefront.project import Ingredients, write_project
+    from prunefront.tools.new import Ingredients, write_project
 
     root = Path(__file__).parent.parent
     write_project(folder, root, Ingredients(model, builder, application, data, image_size))

@@ -1,6 +1,6 @@
 """Compare all methods, plot the frontier and submit the weights with the highest score."""
 
-from prunefront.commands import PARAMS, ParamsOption, run
+from prunefront.common.commands import PARAMS, ParamsOption, run
 
 
 def pareto(params: ParamsOption = PARAMS) -> None:
@@ -11,10 +11,10 @@ def pareto(params: ParamsOption = PARAMS) -> None:
     """
     import pandas as pd
 
-    from prunefront.experiment import set_up_experiment
-    from prunefront.params import load_params
-    from prunefront.points import load_rows
-    from prunefront.submission import choose, load_frontier, submit
+    from prunefront.common.params import load_params
+    from prunefront.frontier.submission import choose, load_frontier, submit
+    from prunefront.pipeline.run import set_up_experiment
+    from prunefront.pipeline.store import load_rows
 
     settings = load_params(params)
     points = load_frontier(settings.pareto, settings.seeds)

@@ -1,6 +1,6 @@
 """Check the parameters, read the data and split them once for all other stages."""
 
-from prunefront.commands import PARAMS, ParamsOption, run
+from prunefront.common.commands import PARAMS, ParamsOption, run
 
 
 def prepare(params: ParamsOption = PARAMS) -> None:
@@ -11,10 +11,11 @@ def prepare(params: ParamsOption = PARAMS) -> None:
     import warnings
     from pathlib import Path
 
-    from prunefront.data import SPLITS, check_images, write_prepared
-    from prunefront.files import write_json
-    from prunefront.params import load_params
-    from prunefront.sources import load
+    from prunefront.common.files import write_json
+    from prunefront.common.params import load_params
+    from prunefront.data.splits import SPLITS, check_images
+    from prunefront.sources.read import load
+    from prunefront.sources.splits import write_prepared
 
     settings = load_params(params)
     dataset = load(settings.data)

@@ -1,6 +1,6 @@
 """Method 1: prune the dense weights by one magnitude threshold over all of them."""
 
-from prunefront.commands import PARAMS, ParamsOption, SeedOption, run
+from prunefront.common.commands import PARAMS, ParamsOption, SeedOption, run
 
 
 def prune_global(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
@@ -8,9 +8,9 @@ def prune_global(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None
 
     Reads models/baseline/SEED/; writes models/prune_global/SEED/ and metrics/prune_global/SEED.json and SEED.csv.
     """
-    from prunefront.experiment import record, set_up_experiment
-    from prunefront.masks import global_masks
     from prunefront.methods.prune import prune
+    from prunefront.pipeline.run import record, set_up_experiment
+    from prunefront.pruning.masks import global_masks
 
     experiment = set_up_experiment("prune_global", params, seed)
     levels = experiment.params.prune.levels

@@ -1,6 +1,6 @@
 """Method 2: prune the dense weights by one magnitude threshold in each layer."""
 
-from prunefront.commands import PARAMS, ParamsOption, SeedOption, run
+from prunefront.common.commands import PARAMS, ParamsOption, SeedOption, run
 
 
 def prune_layerwise(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
@@ -8,9 +8,9 @@ def prune_layerwise(seed: SeedOption = None, params: ParamsOption = PARAMS) -> N
 
     Reads models/baseline/SEED/; writes models/prune_layerwise/SEED/ and metrics/prune_layerwise/SEED.json and SEED.csv.
     """
-    from prunefront.experiment import record, set_up_experiment
-    from prunefront.masks import layerwise_masks
     from prunefront.methods.prune import prune
+    from prunefront.pipeline.run import record, set_up_experiment
+    from prunefront.pruning.masks import layerwise_masks
 
     experiment = set_up_experiment("prune_layerwise", params, seed)
     levels = experiment.params.prune.levels

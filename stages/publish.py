@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from prunefront.commands import PARAMS, ParamsOption, run
+from prunefront.common.commands import PARAMS, ParamsOption, run
 
 
 def publish(
@@ -16,8 +16,8 @@ def publish(
 
     Reads metrics/, models/ and costs/; replaces FOLDER as a whole.
     """
-    from prunefront.experiment import set_up_experiment
-    from prunefront.results import publish as write
+    from prunefront.pipeline.run import set_up_experiment
+    from prunefront.tools.publish import publish as write
 
     write(set_up_experiment("publish", params), params, folder)
     print(f"wrote {folder}")

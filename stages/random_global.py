@@ -1,6 +1,6 @@
 """Null baseline: random masks, drawn from all weights together, with the retraining of `iterative`."""
 
-from prunefront.commands import PARAMS, ParamsOption, SeedOption, run
+from prunefront.common.commands import PARAMS, ParamsOption, SeedOption, run
 
 
 def random_global(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
@@ -8,14 +8,14 @@ def random_global(seed: SeedOption = None, params: ParamsOption = PARAMS) -> Non
 
     Reads models/baseline/SEED/; writes models/random_global/SEED/ and metrics/random_global/SEED.json and SEED.csv.
     """
-    from prunefront.points import left_out
+    from prunefront.pipeline.store import left_out
 
     if left_out("random_global", params, seed):
         return
 
-    from prunefront.experiment import record, set_up_experiment
     from prunefront.methods.iterative import iterative as walk
-    from prunefront.saliency import random_scores
+    from prunefront.pipeline.run import record, set_up_experiment
+    from prunefront.pruning.saliency import random_scores
 
     experiment = set_up_experiment("random_global", params, seed)
     training = experiment.params.random

@@ -1,6 +1,6 @@
 """Null baseline: random masks, drawn in each array, with the retraining of `iterative`."""
 
-from prunefront.commands import PARAMS, ParamsOption, SeedOption, run
+from prunefront.common.commands import PARAMS, ParamsOption, SeedOption, run
 
 
 def random_layerwise(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
@@ -9,14 +9,14 @@ def random_layerwise(seed: SeedOption = None, params: ParamsOption = PARAMS) -> 
     Reads models/baseline/SEED/; writes models/random_layerwise/SEED/ and SEED.json and SEED.csv in
     metrics/random_layerwise/.
     """
-    from prunefront.points import left_out
+    from prunefront.pipeline.store import left_out
 
     if left_out("random_layerwise", params, seed):
         return
 
-    from prunefront.experiment import record, set_up_experiment
     from prunefront.methods.iterative import iterative as walk
-    from prunefront.saliency import random_scores
+    from prunefront.pipeline.run import record, set_up_experiment
+    from prunefront.pruning.saliency import random_scores
 
     experiment = set_up_experiment("random_layerwise", params, seed)
     training = experiment.params.random

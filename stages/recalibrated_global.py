@@ -1,6 +1,6 @@
 """Method 1's weights with the statistics of batch normalization computed anew."""
 
-from prunefront.commands import PARAMS, ParamsOption, SeedOption, run
+from prunefront.common.commands import PARAMS, ParamsOption, SeedOption, run
 
 
 def recalibrated_global(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
@@ -9,16 +9,16 @@ def recalibrated_global(seed: SeedOption = None, params: ParamsOption = PARAMS) 
     Reads models/prune_global/SEED/; writes models/recalibrated_global/SEED/ and SEED.json and SEED.csv in
     metrics/recalibrated_global/.
     """
-    from prunefront.points import left_out
+    from prunefront.pipeline.store import left_out
 
     if left_out("recalibrated_global", params, seed):
         return
 
     from functools import partial
 
-    from prunefront.experiment import record, set_up_experiment
     from prunefront.methods.recalibrate import recalibrate
-    from prunefront.points import load_nearest
+    from prunefront.pipeline.run import record, set_up_experiment
+    from prunefront.pipeline.store import load_nearest
 
     experiment = set_up_experiment("recalibrated_global", params, seed)
     settings = experiment.params.recalibrate

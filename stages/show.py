@@ -1,6 +1,6 @@
 """Print the frontier as a table, the submitted point and where its files are."""
 
-from prunefront.commands import run
+from prunefront.common.commands import run
 
 
 def show() -> None:
@@ -8,7 +8,7 @@ def show() -> None:
 
     Reads metrics/frontier.csv and metrics/pareto.json.
     """
-    from prunefront.tables import print_frontier
+    from prunefront.tools.show import print_frontier
 
     print_frontier()
 

@@ -1,6 +1,6 @@
 """Null baseline: narrow dense networks with as many parameters as the sparse ones have left."""
 
-from prunefront.commands import PARAMS, ParamsOption, SeedOption, run
+from prunefront.common.commands import PARAMS, ParamsOption, SeedOption, run
 
 
 def small_dense(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
@@ -8,13 +8,13 @@ def small_dense(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
 
     Writes models/small_dense/SEED/ and metrics/small_dense/SEED.json and SEED.csv.
     """
-    from prunefront.points import left_out
+    from prunefront.pipeline.store import left_out
 
     if left_out("small_dense", params, seed):
         return
 
-    from prunefront.experiment import record, set_up_experiment
     from prunefront.methods.small_dense import small_dense as walk
+    from prunefront.pipeline.run import record, set_up_experiment
 
     experiment = set_up_experiment("small_dense", params, seed)
     training = experiment.params.small_dense

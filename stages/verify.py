@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from prunefront.commands import run
+from prunefront.common.commands import run
 
 
 def verify(
@@ -18,7 +18,7 @@ def verify(
 
     Recounts the zeros from the file. If any came back, says in which array and how many, and exits with status 1.
     """
-    from prunefront.certificate import verify as check
+    from prunefront.models.certificate import verify as check
 
     held = check(file, certificate)
     print(f"{file}: all {held['zeros']:,} zeros of {held['values']:,} values hold, in {len(held['tensors'])} arrays")

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from prunefront import global_masks
-from prunefront.errors import InputError
-from prunefront.masked_training import assert_held, hold_masks, magnitude_masks
-from prunefront.masks import count_zeros
-from prunefront.runtime import keras
+from prunefront.common.errors import InputError
+from prunefront.common.runtime import keras
+from prunefront.pruning.masks import count_zeros
+from prunefront.training.held_step import assert_held
+from prunefront.training.hold import hold_masks, magnitude_masks
 
 layers, optimizers = keras.layers, keras.optimizers
 RNG = np.random.default_rng(0)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from prunefront import InputError
-from prunefront.masked_training import hold_masks, magnitude_masks, prune_further
-from prunefront.masks import count_zeros
-from prunefront.runtime import keras
+from prunefront.common.runtime import keras
+from prunefront.pruning.masks import count_zeros
+from prunefront.training.hold import hold_masks, magnitude_masks, prune_further
 
 
 def small_model(optimizer=keras.optimizers.Adam):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from prunefront import InputError, global_masks
-from prunefront.certificate import certificate_path, certify, verify
-from prunefront.masks import apply_masks
-from prunefront.weights import save_weights
+from prunefront.models.certificate import certificate_path, certify, verify
+from prunefront.models.weights import save_weights
+from prunefront.pruning.masks import apply_masks
 from tests.test_stages import assert_one_line, python
 from tests.test_weights import deep
 

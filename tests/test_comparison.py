@@ -3,7 +3,7 @@
 import pytest
 
 from prunefront import InputError
-from prunefront.comparison import load_runs, tabulate
+from prunefront.tools.compare import load_runs, tabulate
 
 HEADER = "method,seed,target_sparsity,sparsity,val_accuracy"
 

@@ -15,10 +15,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from prunefront import load_weights
-from prunefront.certificate import verify
-from prunefront.ledger import count
-from prunefront.model_files import load_model
-from prunefront.network import prunable
+from prunefront.models.certificate import verify
+from prunefront.models.counts import count
+from prunefront.models.layers import prunable
+from prunefront.models.model_files import load_model
 from tests.imports import ROOT
 from tests.test_pipeline import ENVIRONMENT, run, set_params
 

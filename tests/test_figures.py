@@ -3,8 +3,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from prunefront.figures import draw_frontier
-from prunefront.frontier import scored, select
+from prunefront.frontier.figures import draw_frontier
+from prunefront.frontier.pareto import scored, select
 
 
 def cloud(seeds):

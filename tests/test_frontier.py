@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prunefront import InputError, pareto_front, score
-from prunefront.frontier import hypervolume, hypervolumes, scored, select
+from prunefront.frontier.pareto import hypervolume, hypervolumes, scored, select
 
 shares = st.sampled_from([0, 0.25, 0.5, 0.75, 1]) | st.floats(0, 1)
 clouds = st.lists(st.tuples(shares, shares), max_size=12)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from prunefront import InputError
-from prunefront.head import Head, find_head, last_activation
-from prunefront.runtime import keras
+from prunefront.common.runtime import keras
+from prunefront.models.outputs import Head, find_head, last_activation
 
 layers, ops = keras.layers, keras.ops
 X = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from prunefront import InputError
-from prunefront.inspection import print_inspection
+from prunefront.tools.inspection import print_inspection
 from tests.test_params import edited
 
 BUILDERS = """

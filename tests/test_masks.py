@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from prunefront import InputError, apply_masks, global_masks, layerwise_masks, load_weights, sparsity
-from prunefront.masks import count_zeros, keep_largest, nonzero_masks, prune_smallest, pruned_count
+from prunefront.pruning.masks import count_zeros, keep_largest, nonzero_masks, prune_smallest, pruned_count
 
 # Few distinct values, so that ties are the rule.
 arrays = npst.arrays(np.float32, npst.array_shapes(max_dims=3, max_side=6), elements=st.sampled_from([-2, -1, 0, 1, 3]))

@@ -8,24 +8,26 @@ import numpy as np
 import pytest
 
 from prunefront import global_masks, layerwise_masks, load_weights
-from prunefront.masked_training import assert_held, hold_masks
-from prunefront.masks import apply_masks, count_zeros, nonzero_masks, pruned_count
+from prunefront.common.params import Freeze, Gradual, Iterative, Masked, Recipe, SmallDense, Training, load_params
+from prunefront.common.runtime import keras, set_up
 from prunefront.methods import gradual as gradual_module
 from prunefront.methods.freeze import freeze, layers_to_freeze
 from prunefront.methods.iterative import iterative
 from prunefront.methods.masked import masked
 from prunefront.methods.prune import prune
-from prunefront.methods.small_dense import small_dense
-from prunefront.network import build_network, owners, prunable, widen
-from prunefront.params import Freeze, Gradual, Iterative, Masked, Recipe, SmallDense, Training, load_params
-from prunefront.progress import Progress
-from prunefront.runtime import keras, set_up
-from prunefront.saliency import ALLOCATIONS
-from prunefront.schedules import cubic_sparsity
-from prunefront.sources import load
-from prunefront.training import Split, Trainer, compile_classifier, evaluate
-from prunefront.weights import save_weights
-from prunefront.work import multiply_adds
+from prunefront.methods.small_dense import small_dense, widen
+from prunefront.models.built_in import build_network
+from prunefront.models.layers import owners, prunable
+from prunefront.models.weights import save_weights
+from prunefront.pruning.masks import apply_masks, count_zeros, nonzero_masks, pruned_count
+from prunefront.pruning.saliency import ALLOCATIONS
+from prunefront.pruning.schedules import cubic_sparsity
+from prunefront.sources.read import load
+from prunefront.tools.multiply_adds import multiply_adds
+from prunefront.training.held_step import assert_held
+from prunefront.training.hold import hold_masks
+from prunefront.training.progress import Progress
+from prunefront.training.trainer import Split, Trainer, compile_classifier, evaluate
 from tests.test_params import edited
 
 PLAIN = Recipe(

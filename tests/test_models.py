@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from prunefront import InputError
-from prunefront.data import Split
-from prunefront.model_files import load_model
-from prunefront.models import build_model, fitted, identity, starting_weights
-from prunefront.params import Model
-from prunefront.runtime import keras
+from prunefront.common.params import Model
+from prunefront.common.runtime import keras
+from prunefront.data.splits import Split
+from prunefront.models.build import build_model, fitted, identity, starting_weights
+from prunefront.models.model_files import load_model
 
 layers = keras.layers
 

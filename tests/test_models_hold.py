@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from prunefront import layerwise_masks
-from prunefront.network import prunable
-from prunefront.runtime import keras, set_up, tf
+from prunefront.common.runtime import keras, set_up, tf
+from prunefront.models.layers import prunable
 from tests.holding import RNG, X, compile_model, fit_and_check, held, layers, optimizers
 
 

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 
 from prunefront import InputError, load_weights, sparsity
-from prunefront.ledger import count
-from prunefront.network import build_network, freeze_layers, layer_paths, owners, prunable
-from prunefront.runtime import keras
-from prunefront.weights import check_shapes
+from prunefront.common.runtime import keras
+from prunefront.models.built_in import build_network
+from prunefront.models.counts import count
+from prunefront.models.layers import freeze_layers, layer_paths, owners, prunable
+from prunefront.models.weights import check_shapes
 
 
 def test_the_report_s_network():

@@ -7,9 +7,9 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from prunefront import InputError
-from prunefront.params import load_params
-from prunefront.project import Ingredients, write_project
-from prunefront.runtime import keras
+from prunefront.common.params import load_params
+from prunefront.common.runtime import keras
+from prunefront.tools.new import Ingredients, write_project
 from tests.imports import ROOT
 
 layers = keras.layers

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from prunefront.masked_training import hold_masks
-from prunefront.runtime import set_up, tf
+from prunefront.common.runtime import set_up, tf
+from prunefront.training.hold import hold_masks
 from tests.holding import X, Y, check, compile_model, diverge_and_check, fit_and_check, held, optimizers, small
 
 

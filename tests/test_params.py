@@ -4,7 +4,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from prunefront import InputError
-from prunefront.params import load_params
+from prunefront.common.params import load_params
 from tests.imports import ROOT
 
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))

@@ -16,10 +16,10 @@ import pytest
 from ruamel.yaml import YAML
 
 from prunefront import load_weights, score, sparsity
-from prunefront.certificate import verify
-from prunefront.data import read_split
-from prunefront.network import build_network
-from prunefront.training import compile_classifier, evaluate
+from prunefront.data.splits import read_split
+from prunefront.models.built_in import build_network
+from prunefront.models.certificate import verify
+from prunefront.training.trainer import compile_classifier, evaluate
 from tests.imports import ROOT
 
 ENVIRONMENT = {

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from prunefront import InputError
-from prunefront.data import Split
-from prunefront.methods.recalibrate import measure_statistics, recalibrate
-from prunefront.runtime import keras
+from prunefront.common.runtime import keras
+from prunefront.data.splits import Split
+from prunefront.methods.recalibrate import recalibrate
+from prunefront.training.statistics import measure_statistics
 
 layers = keras.layers
 X = np.random.default_rng(0).normal(3, 2, size=(10, 4)).astype(np.float32)

@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from prunefront.data import Split
-from prunefront.head import LOGITS, Head
-from prunefront.network import build_network
-from prunefront.params import Training
-from prunefront.progress import Progress
-from prunefront.recipes import augmented, distil, learning_rate, scale_dropout
-from prunefront.runtime import keras
-from prunefront.training import Trainer, compile_classifier
+from prunefront.common.params import Training
+from prunefront.common.runtime import keras
+from prunefront.data.splits import Split
+from prunefront.models.built_in import build_network
+from prunefront.models.outputs import LOGITS, Head
+from prunefront.training.progress import Progress
+from prunefront.training.recipes import augmented, distil, learning_rate, scale_dropout
+from prunefront.training.trainer import Trainer, compile_classifier
 from tests.test_methods import PLAIN
 
 TRAINING = Training(epochs=4, batch_size=8, learning_rate=0.5, recipe="plain")

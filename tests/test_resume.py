@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from prunefront.masks import global_masks
-from prunefront.network import build_network
-from prunefront.progress import Progress
-from prunefront.resume import FinishedFits
-from prunefront.training import Trainer
+from prunefront.models.built_in import build_network
+from prunefront.pruning.masks import global_masks
+from prunefront.training.progress import Progress
+from prunefront.training.resume import FinishedFits
+from prunefront.training.trainer import Trainer
 from tests.test_methods import PLAIN
 from tests.test_recipes import IMAGES, TRAINING, recipe
 

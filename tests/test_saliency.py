@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prunefront import InputError, apply_masks, global_masks
-from prunefront.masks import count_false, count_zeros, further_masks, pruned_count
-from prunefront.saliency import ALLOCATIONS, erk, lamp, magnitude, random_scores, uniform
-from prunefront.schedules import cubic_sparsity
+from prunefront.pruning.masks import count_false, count_zeros, further_masks, pruned_count
+from prunefront.pruning.saliency import ALLOCATIONS, erk, lamp, magnitude, random_scores, uniform
+from prunefront.pruning.schedules import cubic_sparsity
 
 finite = st.floats(-1e6, 1e6, allow_nan=False, width=32)
 arrays = st.lists(st.lists(finite, min_size=1, max_size=30), min_size=1, max_size=5).map(

@@ -6,10 +6,12 @@ import pytest
 from PIL import Image
 
 from prunefront import InputError
-from prunefront.data import Dataset, read_class_names, read_split, write_prepared
-from prunefront.params import load_params
-from prunefront.runtime import keras
-from prunefront.sources import load, resize
+from prunefront.common.params import load_params
+from prunefront.common.runtime import keras
+from prunefront.data.splits import read_class_names, read_split
+from prunefront.sources.images import resize
+from prunefront.sources.read import load
+from prunefront.sources.splits import Dataset, write_prepared
 from tests.conftest import workload
 from tests.test_params import edited
 

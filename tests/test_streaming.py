@@ -11,10 +11,12 @@ import pytest
 from PIL import Image
 
 from prunefront import InputError
-from prunefront.batches import in_order, shuffled
-from prunefront.data import Split, read_split, write_prepared
-from prunefront.examples import ImageFiles, Stored
-from prunefront.sources import load
+from prunefront.data.batches import in_order, shuffled
+from prunefront.data.rows import RowsOnDisk
+from prunefront.data.splits import Split, read_split
+from prunefront.sources.images import ImageFiles
+from prunefront.sources.read import load
+from prunefront.sources.splits import write_prepared
 from tests.imports import ROOT
 from tests.test_params import edited
 from tests.test_sources import data, images
@@ -22,19 +24,19 @@ from tests.test_sources import data, images
 
 def stored(folder, array, convert=lambda x: x):
     np.save(folder / "x.npy", array)
-    return Stored(folder / "x.npy", convert)
+    return RowsOnDisk(folder / "x.npy", convert)
 
 
 def test_stored_rows_are_those_of_the_array(tmp_path):
     array = np.arange(60, dtype=np.int16).reshape(10, 3, 2)
     rows = stored(tmp_path, array, lambda x: x * np.float32(2))
     assert (len(rows), rows.shape, rows.ndim, rows.dtype) == (10, (10, 3, 2), 3, np.float32)
-    np.testing.assert_array_equal(rows.rows([7, 0, 7]), array[[7, 0, 7]] * 2.0)
-    np.testing.assert_array_equal(rows.converted(lambda x: x + 1).rows([9]), array[[9]] * 2.0 + 1)
+    np.testing.assert_array_equal(rows[np.array([7, 0, 7])], array[[7, 0, 7]] * 2.0)
+    np.testing.assert_array_equal(rows.converted(lambda x: x + 1)[9:], array[[9]] * 2.0 + 1)
     whole = (tmp_path / "x.npy").read_bytes()
     (tmp_path / "x.npy").write_bytes(whole[:-1])
     with pytest.raises(ValueError, match="not whole"):
-        Stored(tmp_path / "x.npy", lambda x: x)
+        RowsOnDisk(tmp_path / "x.npy", lambda x: x)
 
 
 def test_batches_from_disk_are_those_from_memory(tmp_path):
@@ -55,8 +57,8 @@ def test_a_folder_comes_back_as_it_was_read_image_by_image(tmp_path):
     assert isinstance(dataset.train.x, ImageFiles)
     write_prepared(dataset, tmp_path / "prepared")
     split = read_split("train", tmp_path / "prepared")
-    assert isinstance(split.x, Stored)
-    for row, path in zip(split.x.rows(range(len(split.y))), dataset.train.x.paths, strict=True):
+    assert isinstance(split.x, RowsOnDisk)
+    for row, path in zip(split.x[:], dataset.train.x.paths, strict=True):
         np.testing.assert_array_equal(row[..., 0], np.asarray(Image.open(str(path))).astype(np.float32) / 255)
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from prunefront import InputError, load_weights
-from prunefront.network import build_network
-from prunefront.runtime import keras
-from prunefront.weights import check_shapes, load_masks, save_masks, save_weights
+from prunefront.common.runtime import keras
+from prunefront.models.built_in import build_network
+from prunefront.models.weights import check_shapes, load_masks, save_masks, save_weights
 
 layers = keras.layers
 
@@ -102,7 +102,7 @@ def test_a_failing_write_leaves_the_earlier_file(tmp_path, monkeypatch):
     path = tmp_path / "a.weights.h5"
     save_weights(path, model)
     before = path.read_bytes()
-    monkeypatch.setattr("prunefront.weights._differ", lambda *_: True)
+    monkeypatch.setattr("prunefront.models.weights._differ", lambda *_: True)
     with pytest.raises(InputError, match="something else when read back"):
         save_weights(path, model)
     assert path.read_bytes() == before

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from prunefront.runtime import keras
-from prunefront.work import calls, multiply_adds
+from prunefront.common.runtime import keras
+from prunefront.tools.multiply_adds import calls, multiply_adds
 
 layers = keras.layers
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from prunefront import InputError, global_masks
-from prunefront.masked_training import held_masks, hold_masks, implied_masks, magnitude_masks
-from prunefront.masks import count_zeros
-from prunefront.runtime import keras, set_up, tf
+from prunefront.common.runtime import keras, set_up, tf
+from prunefront.pruning.masks import count_zeros
+from prunefront.training.hold import held_masks, hold_masks, implied_masks, magnitude_masks
 from tests.holding import EveryBatch, X, Y, check, compile_model, fit_and_check, held, layers, optimizers, small
 from tests.test_models_hold import Subclassed
 from tests.test_stages import python
@@ -74,7 +74,7 @@ def test_saved_files_are_plain_and_go_on_in_a_new_process(tmp_path):
     code = f"""
 import numpy as np, keras
 model = keras.models.load_model(r"{tmp_path / "sparse.keras"}")  # needs no prunefront
-from prunefront.masked_training import hold_masks, implied_masks
+from prunefront.training.hold import hold_masks, implied_masks
 x, y, *masks = np.load(r"{tmp_path / "data.npz"}").values()
 implied = implied_masks(model)
 assert all(np.all(i <= m) for i, m in zip(implied, masks))
@@ -131,7 +131,7 @@ print("held under XLA")
 def test_two_replicas():
     """In a process of its own: logical devices have to be made before TensorFlow starts."""
     code = """
-from prunefront.runtime import keras, set_up, tf
+from prunefront.common.runtime import keras, set_up, tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from tests.holding import X, Y, compile_model, diverge_and_check, fit_and_check, held, small

@@ -1,8 +1,10 @@
 """Method 3 of the founding report: freeze the layers that hold most of the zeros, retrain the others."""
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from prunefront.masks import (
+from prunefront.common.params import Freeze
+from prunefront.pruning.masks import (
     Masks,
     Weights,
     apply_masks,
@@ -11,14 +13,15 @@ from prunefront.masks import (
     further_masks,
     prune_smallest,
 )
-from prunefront.params import Freeze
-from prunefront.saliency import ALLOCATIONS, Score
-from prunefront.training import Trainer
+from prunefront.pruning.saliency import ALLOCATIONS, Score
+
+if TYPE_CHECKING:
+    from prunefront.training.trainer import Trainer
 
 
 def freeze(
     start: Weights,
-    trainer: Trainer,
+    trainer: "Trainer",
     training: Freeze,
     owners: Sequence[int],
     prunable: Sequence[bool],

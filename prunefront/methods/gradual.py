@@ -2,16 +2,16 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from prunefront.masked_training import prune_further
-from prunefront.masks import Masks, Weights, count_false, further_masks, nonzero_masks
-from prunefront.params import Gradual
-from prunefront.saliency import Score
-from prunefront.schedules import cubic_sparsity
-from prunefront.training import Ramp, Trainer
+from prunefront.common.params import Gradual
+from prunefront.pruning.masks import Masks, Weights, count_false, further_masks, nonzero_masks
+from prunefront.pruning.saliency import Score
+from prunefront.pruning.schedules import cubic_sparsity
+from prunefront.training.hold import prune_further
+from prunefront.training.trainer import Ramp, Trainer
 
 
 def gradual(
-    dense: Weights, trainer: Trainer, training: Gradual, score: Score, prunable: Sequence[bool]
+    dense: Weights, trainer: "Trainer", training: Gradual, score: Score, prunable: Sequence[bool]
 ) -> Iterator[tuple[float, Weights]]:
     """Walks the levels upwards, each from the weights of the one before.
 

@@ -1,16 +1,19 @@
 """Iterative magnitude pruning with the learning rate rewound, and the same with random masks as a null baseline."""
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from prunefront.masks import Weights, further_masks
-from prunefront.params import Iterative, RandomMasks
-from prunefront.saliency import Score
-from prunefront.training import Trainer
+from prunefront.common.params import Iterative, RandomMasks
+from prunefront.pruning.masks import Weights, further_masks
+from prunefront.pruning.saliency import Score
+
+if TYPE_CHECKING:
+    from prunefront.training.trainer import Trainer
 
 
 def iterative(
     dense: Weights,
-    trainer: Trainer,
+    trainer: "Trainer",
     training: Iterative | RandomMasks,
     score: Score,
     prunable: Sequence[bool],

@@ -1,16 +1,19 @@
 """Method 4 of the founding report: retrain everything with the gradient multiplied by a mask."""
 
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
-from prunefront.masks import Weights, apply_masks, further_masks, nonzero_masks
-from prunefront.params import Masked
-from prunefront.saliency import ALLOCATIONS
-from prunefront.training import Trainer
+from prunefront.common.params import Masked
+from prunefront.pruning.masks import Weights, apply_masks, further_masks, nonzero_masks
+from prunefront.pruning.saliency import ALLOCATIONS
+
+if TYPE_CHECKING:
+    from prunefront.training.trainer import Trainer
 
 
 def masked(
     start: Callable[[float], tuple[float, Weights]],
-    trainer: Trainer,
+    trainer: "Trainer",
     training: Masked,
     prunable: Sequence[bool],
 ) -> Iterator[tuple[float, Weights]]:

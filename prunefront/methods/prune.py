@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from prunefront.masks import Masks, Weights, apply_masks
+from prunefront.pruning.masks import Masks, Weights, apply_masks
 
 
 def prune(

@@ -5,13 +5,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from math import prod
+from typing import TYPE_CHECKING
 
-from prunefront.errors import InputError
-from prunefront.masks import Weights, pruned_count
-from prunefront.network import widen
-from prunefront.params import SmallDense
-from prunefront.runtime import keras
-from prunefront.training import Trainer
+import numpy as np
+
+from prunefront.common.errors import InputError
+from prunefront.common.params import SmallDense
+from prunefront.pruning.masks import Weights, pruned_count
+
+if TYPE_CHECKING:
+    from prunefront.common.runtime import keras
+    from prunefront.training.trainer import Trainer
 
 GRAIN = 512
 """Widths are multiples of one over this number, a unit of the widest layer."""
@@ -20,7 +24,7 @@ GRAIN = 512
 def small_dense(
     make_narrow: "Callable[[float], keras.Model]",
     shapes: Sequence[tuple[int, ...]],
-    trainer: Trainer,
+    trainer: "Trainer",
     training: SmallDense,
     prunable: Sequence[bool],
 ) -> Iterator[tuple[float, Weights]]:
@@ -51,3 +55,27 @@ def small_dense(
         build = partial(make_narrow, grains / GRAIN)
         weights = replace(trainer, make_model=build).fit(None, training, label=f"{level:.2%}")
         yield level, widen(weights, shapes)
+
+
+def widen(narrow: Weights, shapes: Sequence[tuple[int, ...]]) -> Weights:
+    """The weights of a narrower network as those of the full one, with zeros for the units that it lacks.
+
+    The outputs are the same: the units that are added give zero, and nothing listens to them.
+
+    Args:
+        narrow: weights of `build_network(..., width)`, in model order.
+        shapes: of the full network's weights.
+    """
+    wide: Weights = []
+    channels, full_channels = 1, 1  # of the layer before
+    for small, shape in zip(narrow, shapes, strict=True):
+        full = np.zeros(shape, small.dtype)
+        if small.ndim == 2:  # after the flattening a row stands for a position and a channel
+            rows = full.reshape(-1, full_channels, shape[-1])
+            rows[:, :channels, : small.shape[-1]] = small.reshape(-1, channels, small.shape[-1])
+        else:
+            full[tuple(slice(size) for size in small.shape)] = small
+        if small.ndim > 1:
+            channels, full_channels = small.shape[-1], shape[-1]
+        wide.append(full)
+    return wide

@@ -1,0 +1,336 @@
+"""The parameters of a run: `params.yaml`, checked before anything is done."""
+
+import difflib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self, get_args, get_origin
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from prunefront.common.errors import InputError
+
+NO_FILE = Path("inputs/none")
+"""The path that means "no file of one's own": a DVC dependency cannot be empty."""
+
+# strict: YAML's `true` is no number, and 1.0 would name other files than 1
+Level = Annotated[float, Field(ge=0, lt=1, strict=True)]
+Share = Annotated[float, Field(ge=0, le=1, strict=True)]
+Fraction = Annotated[float, Field(gt=0, lt=1, strict=True)]
+Count = Annotated[int, Field(ge=1, strict=True)]
+Epochs = Annotated[int, Field(ge=0, strict=True)]
+Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
+Side = Annotated[int, Field(ge=1, le=4096, strict=True)]
+Pixels = tuple[Side, Side]
+Amount = Annotated[float, Field(ge=0, strict=True)]
+PixelValue = Annotated[float, Field(ge=-1000, le=1000, strict=True)]
+Positive = Annotated[float, Field(gt=0, strict=True)]
+# DVC reads recipes.NAME as a path of keys
+RecipeName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
+BUILDER = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
+Method = Literal[
+    "prune_global",
+    "prune_layerwise",
+    "recalibrated_global",
+    "recalibrated_layerwise",
+    "freeze",
+    "masked",
+    "gradual",
+    "iterative",
+]
+NullBaseline = Literal["random_global", "random_layerwise", "small_dense"]
+Allocation = Literal["global", "uniform", "erk", "lamp"]
+
+
+def _not_empty(path: Path) -> Path:
+    if path == Path():
+        raise ValueError(f"expected a path; {NO_FILE} stands for none")
+    return path
+
+
+OwnPath = Annotated[Path, AfterValidator(_not_empty)]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+
+
+class Cifar10(Section):
+    classes: tuple[Annotated[int, Field(ge=0, le=9, strict=True)], ...] | None
+    crop: Pixels | None
+
+    @model_validator(mode="after")
+    def _enough_distinct_classes(self) -> Self:
+        if self.classes is not None and (len(set(self.classes)) != len(self.classes) or len(self.classes) < 2):
+            raise ValueError("expected at least two different classes")
+        return self
+
+
+class Data(Section):
+    source: Literal["digits", "cifar10", "npz", "folder"]
+    path: OwnPath
+    cifar10: Cifar10
+    image_size: Pixels | None
+    channels: Literal[1, 3]
+    pixel_range: tuple[PixelValue, PixelValue] | None
+    validation_fraction: Fraction
+    test_fraction: Fraction
+    seed: Seed
+
+    @model_validator(mode="after")
+    def _something_to_train_on(self) -> Self:
+        if self.validation_fraction + self.test_fraction >= 1:
+            raise ValueError("expected validation_fraction + test_fraction below 1, so that training data remain")
+        if self.pixel_range is not None and self.pixel_range[0] >= self.pixel_range[1]:
+            raise ValueError(f"expected pixel_range upwards, for example [0, 1] (received {list(self.pixel_range)})")
+        return self
+
+
+class Model(Section):
+    path: OwnPath
+    builder: Annotated[str, Field(pattern=BUILDER)] | None
+    code: OwnPath
+    application: str | None
+    weights: OwnPath
+    outputs: Literal["auto", "logits", "probabilities"]
+    trust: Annotated[bool, Field(strict=True)]
+
+    @property
+    def built_in(self) -> bool:
+        """Whether the network is prunefront's own."""
+        return self.path == NO_FILE and self.builder is None and self.application is None
+
+    @property
+    def unwatched(self) -> bool:
+        """Whether DVC will miss a change in the code that builds the network."""
+        return self.builder is not None and self.code == NO_FILE
+
+    @model_validator(mode="after")
+    def _one_model(self) -> Self:
+        if (self.path != NO_FILE) + (self.builder is not None) + (self.application is not None) > 1:
+            raise ValueError("expected at most one of path, builder and application")
+        return self
+
+
+class Recipe(Section):
+    schedule: Literal["constant", "cosine"]
+    warmup_epochs: Epochs
+    weight_decay: Amount
+    label_smoothing: Level
+    flip: bool
+    shift: Annotated[int, Field(ge=0, le=4096, strict=True)]
+    dropout: Amount
+    distillation: Share
+    temperature: Annotated[float, Field(gt=0, le=1000, strict=True)]
+
+    @property
+    def augments(self) -> bool:
+        return self.flip or self.shift > 0
+
+
+class Training(Section):
+    epochs: Epochs
+    batch_size: Count
+    learning_rate: Positive
+    recipe: str
+
+
+class Levels(Section):
+    levels: tuple[Level, ...]
+
+    @model_validator(mode="after")
+    def _upwards(self) -> Self:
+        if any(low >= high for low, high in zip(self.levels, self.levels[1:], strict=False)):
+            raise ValueError("expected levels in increasing order, each once")
+        if any(round(level, 8) != level for level in self.levels):
+            raise ValueError("expected levels with at most 8 decimals")
+        return self
+
+
+class Prune(Levels):
+    biases: bool
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+
+
+class Recalibrate(Levels):
+    batch_size: Count
+
+
+class Freeze(Levels, Training):
+    allocation: Allocation
+    frozen_share: Share
+
+
+class Masked(Levels, Training):
+    allocation: Allocation
+
+
+class Iterative(Levels, Training):
+    allocation: Allocation
+
+
+class Gradual(Iterative):
+    ramp_epochs: Count
+    ramp_steps: Count
+
+    @model_validator(mode="after")
+    def _time_to_retrain(self) -> Self:
+        if self.levels and self.ramp_epochs >= self.epochs:
+            raise ValueError(
+                f"expected ramp_epochs below epochs, so that each level is retrained when it is reached "
+                f"(received {self.ramp_epochs} of {self.epochs})"
+            )
+        return self
+
+
+class RandomMasks(Levels, Training):
+    pass
+
+
+class SmallDense(Levels, Training):
+    pass
+
+
+class Pareto(Section):
+    gate: Share
+    methods: Annotated[tuple[Method, ...], Field(min_length=1)]
+    null_baselines: tuple[NullBaseline, ...]
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        for names in (self.methods, self.null_baselines):
+            if len(set(names)) != len(names):
+                raise ValueError("expected each of methods and null_baselines once")
+        return self
+
+
+SECTIONS = {
+    "prune_global": "prune",
+    "prune_layerwise": "prune",
+    "recalibrated_global": "recalibrate",
+    "recalibrated_layerwise": "recalibrate",
+    "random_global": "random",
+    "random_layerwise": "random",
+}
+"""The sections of the stages that do not go by the name of their section."""
+
+
+class Params(Section):
+    """All parameters of a run; the comments in `params.yaml` give each one's meaning and unit."""
+
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
+    precision: Literal["float32", "mixed_bfloat16"]
+    data: Data
+    model: Model
+    recipes: dict[RecipeName, Recipe]
+    baseline: Training
+    prune: Prune
+    recalibrate: Recalibrate
+    freeze: Freeze
+    masked: Masked
+    gradual: Gradual
+    iterative: Iterative
+    random: RandomMasks
+    small_dense: SmallDense
+    pareto: Pareto
+
+    def levels(self, stage: str) -> tuple[float, ...]:
+        """The target sparsities of a method's or null baseline's stage; none if the method is left out."""
+        if stage == "small_dense" and not self.model.built_in:  # nobody knows a narrower form of another network
+            return ()
+        section: Levels = getattr(self, SECTIONS.get(stage, stage))
+        return section.levels
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if len(set(self.seeds)) != len(self.seeds):
+            raise ValueError("seeds: expected each seed once")
+        for name, section in self:
+            if isinstance(section, Training) and section.recipe not in self.recipes:
+                raise ValueError(
+                    f"{name}.recipe: expected one of recipes, {', '.join(self.recipes)} (received {section.recipe})"
+                )
+            if isinstance(section, Training) and 0 < section.epochs <= self.recipes[section.recipe].warmup_epochs:
+                raise ValueError(
+                    f"{name}.epochs: expected more than the warmup_epochs of its recipe, "
+                    f"{self.recipes[section.recipe].warmup_epochs} (received {section.epochs})"
+                )
+        for name in ("baseline", "small_dense"):
+            if self.recipes[getattr(self, name).recipe].distillation > 0:
+                raise ValueError(f"{name}.recipe: expected one with distillation: 0, a dense network has no teacher")
+        if not self.prune.levels:
+            raise ValueError("prune.levels: expected at least one level")
+        if not any(self.levels(name) for name in self.pareto.methods):
+            raise ValueError(
+                f"pareto.methods: expected at least one method with levels (received {', '.join(self.pareto.methods)})"
+            )
+        if self.masked.levels and not self.freeze.levels:
+            raise ValueError("freeze.levels: expected at least one, since method 4 starts from method 3's weights")
+        if self.masked.levels and self.masked.levels[0] < self.freeze.levels[0]:
+            raise ValueError(
+                f"masked.levels: expected no level below the first of freeze.levels, {self.freeze.levels[0]}, "
+                f"since method 4 starts from method 3's weights (received {self.masked.levels[0]})"
+            )
+        absent = [level for level in self.recalibrate.levels if level not in self.prune.levels]
+        if absent:
+            raise ValueError(f"recalibrate.levels: expected some of prune.levels (received {absent[0]})")
+        if self.freeze.levels and self.freeze.levels[0] < self.prune.levels[0]:
+            raise ValueError(
+                f"freeze.levels: expected no level below the first of prune.levels, {self.prune.levels[0]}, since "
+                f"method 3 starts from method 1's weights (received {self.freeze.levels[0]})"
+            )
+        return self
+
+
+def load_params(path: Path) -> Params:
+    """Reads and checks a parameter file.
+
+    Args:
+        path: a YAML file with exactly the keys of `Params`.
+
+    Raises:
+        InputError: the file is missing, is not YAML, or a key or value is wrong (the first one is named).
+    """
+    try:
+        content = YAML(typ="safe").load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(
+            f"Expected a parameter file, run the command in the project's folder. Received: {path}, which "
+            "does not exist"
+        ) from None
+    except (OSError, UnicodeDecodeError, YAMLError) as error:
+        raise InputError(f"{path}: expected a readable YAML file. Received: {error}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected sections such as `data:` and `masked:`. Received: {type(content).__name__}")
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        raise InputError(f"{path}: {_explain(error)}") from None
+
+
+def _explain(error: ValidationError) -> str:
+    # A misspelt parameter is missing as well: the unknown name tells more.
+    errors: list[ErrorDetails] = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
+    first, count = errors[0], len(errors)
+    where = ".".join(str(part) for part in first["loc"])
+    more = f" (and {count - 1} more)" if count > 1 else ""
+    if first["type"] == "extra_forbidden":
+        known = _fields_at(first["loc"][:-1])
+        close = difflib.get_close_matches(str(first["loc"][-1]), known, n=1)
+        hint = f"did you mean '{close[0]}'?" if close else f"expected one of {', '.join(known)}"
+        return f"unknown parameter '{where}': {hint}{more}"
+    if first["type"] == "missing":
+        return f"missing parameter '{where}': add it, presets/digits.yaml shows every one{more}"
+    message = first["msg"].removeprefix("Value error, ")
+    received = "" if isinstance(first["input"], dict) else f" Received: {first['input']!r}"
+    return f"{where + ': ' if where else ''}{message[0].lower() + message[1:]}.{received}{more}"
+
+
+def _fields_at(location: tuple[int | str, ...]) -> list[str]:
+    section: Any = Params
+    for part in location:
+        named = get_origin(section) is dict  # recipes, by names of the user's own
+        section = get_args(section)[1] if named else section.model_fields[part].annotation
+    return list(section.model_fields)

@@ -1,0 +1,1 @@
+"""The prepared splits, as the stages read them."""

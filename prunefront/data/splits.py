@@ -1,0 +1,123 @@
+"""The prepared splits, read: each is written once, by the stage `prepare`, and read by every stage behind it.
+
+The prepared folder holds `train_x.npy`, `train_y.npy`, the same for `validation` and `test`, and `about.json`.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prunefront.common.errors import InputError
+from prunefront.data.rows import RowsOnDisk
+
+PREPARED = Path("data/prepared")
+SMALLEST = 10
+"""Height and width in pixels below which the built-in network's second pooling has nothing left."""
+SPLITS = ("train", "validation", "test")
+CHUNK = 256
+"""How many examples are hashed at once: those on disk may not fit into memory."""
+
+PixelRange = tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Split:
+    """Examples as a network takes them, and their classes.
+
+    Attributes:
+        x: shape (n, ...), finite floats or integers; an array in memory, or rows on disk, which look like one.
+        y: shape (n,), int64 classes from 0.
+    """
+
+    x: np.ndarray | RowsOnDisk
+    y: np.ndarray
+
+    @cached_property
+    def sha256(self) -> str:
+        """A digest of all examples and labels."""
+        content = hashlib.sha256(f"{self.x.dtype}{self.x.shape}".encode())
+        for start in range(0, len(self.x), CHUNK):
+            content.update(self.x[start : start + CHUNK].tobytes())
+        content.update(self.y.tobytes())
+        return content.hexdigest()
+
+
+def read_split(name: str, folder: Path = PREPARED) -> Split:
+    """One prepared split as a network takes it: uint8 images scaled to float32, integers as int32, others as float32.
+
+    Reads no other split; of image folders not even that, but what is asked for later.
+
+    Args:
+        name: "train", "validation" or "test".
+
+    Raises:
+        InputError: the data have not been prepared, or the files are damaged.
+    """
+    about = _read_about(folder)
+    scale = None if about["pixel_range"] is None else tuple(about["pixel_range"])
+
+    def convert(x: np.ndarray) -> np.ndarray:
+        return scaled(x, scale)
+
+    try:
+        y = np.load(folder / f"{name}_y.npy", allow_pickle=False)
+        path = folder / f"{name}_x.npy"
+        x = RowsOnDisk(path, convert) if about["streamed"] else convert(np.load(path, allow_pickle=False))
+    except (OSError, ValueError, EOFError) as error:
+        raise _unprepared(folder, error) from None
+    return Split(x, y)
+
+
+def scaled(x: np.ndarray, pixel_range: PixelRange) -> np.ndarray:
+    """Examples as a network takes them.
+
+    Args:
+        x: shape (n, ...); of rank 4 they are images.
+        pixel_range: what 0 and 255 of uint8 images become; None leaves all values as they are.
+
+    Returns:
+        float32, or int32 for integers that are no images.
+    """
+    if x.ndim == 4 and x.dtype == np.uint8 and pixel_range is not None:
+        low, high = pixel_range
+        unit = x.astype(np.float32) / 255
+        return unit if (low, high) == (0, 1) else np.float32(low) + np.float32(high - low) * unit
+    return x.astype(np.int32 if x.dtype.kind in "iu" and x.ndim != 4 else np.float32, copy=False)
+
+
+def read_class_names(folder: Path = PREPARED) -> tuple[str, ...]:
+    """The names of the classes, in the order of their numbers."""
+    return tuple(_read_about(folder)["class_names"])
+
+
+def _read_about(folder: Path) -> dict[str, Any]:
+    try:
+        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+        return {key: about[key] for key in ("class_names", "pixel_range", "streamed")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _unprepared(folder, error) from None
+
+
+def _unprepared(folder: Path, error: Exception) -> InputError:
+    return InputError(
+        f"Expected prepared data in {folder}; run `dvc repro`, or first `python -m stages.prepare`. Received: {error}"
+    )
+
+
+def check_images(shape: tuple[int, ...]) -> None:
+    """Raises InputError unless examples of this shape fit the built-in network."""
+    if len(shape) != 3:
+        raise InputError(
+            f"Expected images of shape (height, width, channels) for the built-in network. "
+            f"Received: examples of shape {tuple(shape)}"
+        )
+    if min(shape[:2]) < SMALLEST:
+        raise InputError(
+            f"Expected images of at least {SMALLEST}x{SMALLEST} pixels for the built-in network; set data.image_size "
+            f"to [{SMALLEST}, {SMALLEST}] or more. Received: {shape[0]}x{shape[1]}"
+        )

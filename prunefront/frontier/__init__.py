@@ -1,0 +1,1 @@
+"""All methods together: score, dominance, selection, the picture; only the stage `pareto` runs it."""

@@ -1,0 +1,124 @@
+"""Score, dominance and selection of operating points: pandas, no Keras."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from prunefront.common.errors import InputError
+
+
+def score(accuracy: float, sparsity: float, gate: float = 0.6) -> float:
+    """The founding report's score, `(accuracy + sparsity) / 2`, counted only above an accuracy gate.
+
+    Args:
+        accuracy: share of correct predictions, in [0, 1].
+        sparsity: share of exact zeros, in [0, 1].
+        gate: the accuracy that has to be exceeded, in [0, 1].
+
+    Returns:
+        The score, in [0, 1]; 0.0 at or below the gate.
+
+    Raises:
+        InputError: a value outside [0, 1] or not a number.
+    """
+    for name, value in (("accuracy", accuracy), ("sparsity", sparsity), ("gate", gate)):
+        if not 0 <= value <= 1:
+            raise InputError(f"Expected a share between 0 and 1. Received: {name}={value}")
+    return (accuracy + sparsity) / 2 if accuracy > gate else 0.0
+
+
+def non_dominated(points: Sequence[Sequence[float]] | np.ndarray) -> np.ndarray:
+    """Which points no other point dominates, when both coordinates are to be large.
+
+    A point dominates another if it is at least as large in both coordinates and larger in one. Equal points do not
+    dominate each other.
+
+    Args:
+        points: n pairs of finite numbers, shape (n, 2).
+
+    Returns:
+        Boolean array of shape (n,).
+
+    Raises:
+        InputError: not pairs, or NaN or infinity among them.
+    """
+    if len(points) == 0:
+        return np.zeros(0, bool)
+    pairs = np.asarray(points, dtype=float)
+    if pairs.ndim != 2 or pairs.shape[1] != 2:
+        raise InputError(f"Expected pairs (accuracy, sparsity). Received: an array of shape {pairs.shape}")
+    if not np.all(np.isfinite(pairs)):
+        raise InputError("Expected finite pairs (accuracy, sparsity). Received: NaN or infinity among them")
+    # From the largest first coordinate down, a point survives if its second one beats all that came before.
+    order = np.lexsort((-pairs[:, 1], -pairs[:, 0]))
+    kept = np.zeros(len(pairs), bool)
+    best = -np.inf
+    previous: np.ndarray | None = None
+    for index in order:
+        point = pairs[index]
+        twin = previous is not None and np.array_equal(point, previous)
+        if point[1] > best or twin:
+            kept[index], best, previous = True, point[1], point
+    return kept
+
+
+def pareto_front(points: Sequence[Sequence[float]] | np.ndarray) -> list[Any]:
+    """The points that no other point dominates, in the order given.
+
+    Args:
+        points: pairs (accuracy, sparsity) or (sparsity, accuracy); both are to be large, so the order in a pair does
+            not matter.
+
+    Returns:
+        The pairs of the frontier, as they were given.
+
+    Raises:
+        InputError: see `non_dominated`.
+    """
+    return [point for point, kept in zip(points, non_dominated(points), strict=True) if kept]
+
+
+def hypervolume(points: Sequence[Sequence[float]] | np.ndarray) -> float:
+    """The area of all (accuracy, sparsity) pairs, from the corner (0, 0), that some point dominates or equals.
+
+    Args:
+        points: pairs in [0, 1] x [0, 1].
+
+    Returns:
+        The area, in [0, 1]; larger is better.
+    """
+    front = sorted({(float(a), float(s)) for a, s in pareto_front(points)}, reverse=True)
+    reached, area = 0.0, 0.0
+    for accuracy, sparsity in front:
+        area += accuracy * (sparsity - reached)
+        reached = sparsity
+    return area
+
+
+def scored(rows: pd.DataFrame, gate: float) -> pd.DataFrame:
+    """The rows of all operating points with two columns more: `score`, and `on_frontier` among all of them together."""
+    scores = [score(a, s, gate) for a, s in zip(rows["val_accuracy"], rows["sparsity"], strict=True)]
+    return rows.assign(score=scores, on_frontier=non_dominated(rows[["val_accuracy", "sparsity"]].to_numpy()))
+
+
+def select(rows: pd.DataFrame) -> "pd.Series | None":
+    """The scored row with the highest score; between equals the more accurate, then the first.
+
+    Returns None if every score is 0, that is, if no point lies above the gate.
+    """
+    eligible = rows[rows["score"] > 0]
+    if eligible.empty:
+        return None
+    return eligible.sort_values(["score", "val_accuracy"], ascending=False, kind="stable").iloc[0]
+
+
+def hypervolumes(rows: pd.DataFrame) -> dict[str, float]:
+    """Hypervolume of each method's own frontier, as the mean over its seeds (one value per seed, then averaged)."""
+    volumes = {
+        (str(method), seed): hypervolume(group[["val_accuracy", "sparsity"]].to_numpy())
+        for (method, seed), group in rows.groupby(["method", "seed"], sort=False)
+    }
+    methods = dict.fromkeys(method for method, _ in volumes)
+    return {name: float(np.mean([v for (method, _), v in volumes.items() if method == name])) for name in methods}

@@ -1,0 +1,123 @@
+"""The last step: all methods' points to one frontier, the submitted weights, and the one look at the test split."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from prunefront.common.errors import InputError
+from prunefront.common.files import digest, replacing, write_json
+from prunefront.common.params import Pareto
+from prunefront.frontier.figures import draw_frontier
+from prunefront.frontier.pareto import hypervolumes, scored, select
+from prunefront.models.certificate import certify
+from prunefront.models.weights import load_weights
+from prunefront.pipeline.run import Experiment
+from prunefront.pipeline.store import COUNTED_OVER, FRONTIER, PICTURE, SUBMITTED, SUMMARY, load_rows, weights_file
+from prunefront.training.trainer import evaluate
+
+
+def load_frontier(params: Pareto, seeds: tuple[int, ...]) -> pd.DataFrame:
+    """The scored operating points of the methods and seeds that the parameters name, and of no others.
+
+    Null baselines come last. They are neither on the frontier nor eligible: they show what the methods are worth.
+
+    Raises:
+        InputError: no method has any operating point, or results are missing or damaged.
+    """
+    methods = _rows(params.methods, seeds)
+    if methods is None:
+        raise InputError(
+            f"Expected an operating point of at least one method; give one of them levels. Received: none in the "
+            f"results of {', '.join(params.methods)}"
+        )
+    points = scored(methods, params.gate).assign(eligible=True)
+    null = _rows(params.null_baselines, seeds)
+    if null is None:
+        return points
+    shown = scored(null, params.gate).assign(on_frontier=False, eligible=False)
+    return pd.concat([points, shown], ignore_index=True)
+
+
+def _rows(stages: Sequence[str], seeds: tuple[int, ...]) -> pd.DataFrame | None:
+    tables = [load_rows(stage, seed) for stage in stages for seed in seeds]
+    filled = [table for table in tables if not table.empty]  # no levels, no points
+    return pd.concat(filled, ignore_index=True) if filled else None
+
+
+def choose(points: pd.DataFrame, baselines: pd.DataFrame) -> tuple[pd.Series, bool]:
+    """The row to submit, and whether it lies above the gate.
+
+    Where no operating point is above the gate, the most accurate dense network is submitted: nothing pruned was good
+    enough, and the row says so (sparsity of the baseline, score 0).
+    """
+    chosen = select(points[points["eligible"]])
+    if chosen is not None:
+        return chosen, True
+    return baselines.assign(score=0.0).iloc[int(baselines["val_accuracy"].argmax())], False
+
+
+def submit(experiment: Experiment, points: pd.DataFrame, chosen: pd.Series, above_gate: bool) -> None:
+    """Reads the test split, after the choice, for every point and the dense baseline, and writes every result.
+
+    Args:
+        experiment: of the chosen point's seed.
+        points: all scored operating points.
+        chosen: the row to submit.
+        above_gate: whether it is above the accuracy gate.
+
+    Raises:
+        InputError: the weights on disk are not those that the row was measured on.
+    """
+    dense = load_rows("baseline", experiment.seed).iloc[0]
+    test, model = experiment.read("test"), experiment.model
+
+    def tested(row: pd.Series) -> float:
+        model.set_weights(load_weights(_measured(row)))
+        accuracy, _ = evaluate(model, test)
+        return accuracy
+
+    source = _measured(chosen)
+    accuracy, dense_accuracy = tested(chosen), tested(dense)
+    points = points.assign(test_accuracy=[tested(row) for _, row in points.iterrows()])
+
+    with replacing(SUBMITTED) as partial:
+        shutil.copyfile(source, partial)
+    certify(SUBMITTED)
+    with replacing(FRONTIER) as partial:
+        points.to_csv(partial, index=False, lineterminator="\n")
+    draw_frontier(points, experiment.params.pareto.gate, chosen, PICTURE)
+    submitted = {
+        "method": str(chosen["method"]),
+        "seed": int(chosen["seed"]),
+        "above_gate": above_gate,
+        "target_sparsity": float(chosen["target_sparsity"]),
+        "sparsity": float(chosen["sparsity"]),
+        "nonzero": int(chosen["nonzero"]),
+        "val_accuracy": float(chosen["val_accuracy"]),
+        "score": float(chosen["score"]),
+        "test_accuracy": accuracy,
+        "ledger": {
+            kind: {"zeros": int(chosen[f"{kind}_zeros"]), "parameters": int(chosen[f"{kind}_parameters"])}
+            for kind in COUNTED_OVER
+        },
+    }
+    baseline = {
+        "seed": experiment.seed,
+        "val_accuracy": float(dense["val_accuracy"]),
+        "test_accuracy": dense_accuracy,
+    }
+    write_json(SUMMARY, {"submitted": submitted, "baseline": baseline, "hypervolume": hypervolumes(points)})
+
+
+def _measured(row: pd.Series) -> Path:
+    """The weight file of a row, after a check that it is the one that the row was measured on."""
+    path = weights_file(row["method"], row["seed"], row["target_sparsity"])
+    received = digest(path) if path.exists() else "no such file"
+    if received != row["weights_sha256"]:
+        raise InputError(
+            f"Expected {path} to be the weights behind the metrics, with SHA-256 {row['weights_sha256']}; "
+            f"run `dvc repro`. Received: {received}"
+        )
+    return path

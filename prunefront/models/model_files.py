@@ -1,0 +1,139 @@
+"""Whole models from files: loaded without running anything that the file carries, unless that is allowed."""
+
+import contextlib
+import importlib
+import json
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from prunefront.common.errors import InputError, cause
+from prunefront.common.params import NO_FILE
+from prunefront.common.runtime import keras
+
+
+def load_model(path: Path, trust: bool, code: Path = NO_FILE) -> "keras.Model":
+    """Loads a whole model, uncompiled, without running any code that the file carries unless it is trusted.
+
+    Args:
+        path: a `.keras` file, or a `.h5` file of a whole model.
+        trust: runs Lambda layers of the file, and imports the modules that it names for custom objects.
+        code: a Python file with custom objects that the file does not say the module of; imported if it is trusted.
+
+    Raises:
+        InputError: the file is missing, damaged, holds no whole model, or needs code and is not trusted.
+    """
+    if not path.is_file():
+        raise InputError(f"model.path: expected a .keras or .h5 file. Received: {path}, which is no file")
+    if path.suffix not in (".keras", ".h5", ".hdf5"):
+        raise InputError(f"model.path: expected a .keras or .h5 file. Received: {path}")
+    config = _config(path)
+    custom = list(_custom_objects(config))
+    if custom and not trust:
+        raise InputError(
+            f"{path}: expected a model without code of its own. Received: {custom[0]['what']}; model.trust: true loads "
+            f"it and runs that code"
+        )
+    try:
+        objects = dict(_defined_in(code)) if trust and code != NO_FILE else {}
+        objects |= {name: found for one in custom for name, found in _imported(one)}
+        return keras.saving.load_model(path, custom_objects=objects, compile=False, safe_mode=not trust)
+    except InputError:
+        raise
+    except Exception as error:  # a damaged file, or a class that does not understand its configuration
+        custom_hint = "; for layers of your own, set model.trust: true, and model.code to the file that defines them"
+        hint = custom_hint if "Unknown" in str(error) or "locate" in str(error) else ""
+        raise InputError(
+            f"{path}: expected a model that this version of Keras ({keras.__version__}) can load{hint}. "
+            f"Received: {cause(error)}"
+        ) from None
+
+
+def _config(path: Path) -> Any:
+    """The description of the model in a file, as JSON."""
+    try:
+        if path.suffix == ".keras":
+            with zipfile.ZipFile(path) as archive:
+                return json.loads(archive.read("config.json"))
+        with h5py.File(path, "r") as file:
+            text = file.attrs.get("model_config")
+            config = None if text is None else json.loads(text)
+    except Exception as error:  # a damaged file raises almost anything
+        raise InputError(
+            f"{path}: expected a whole Keras model file. Received: a damaged one ({cause(error)})"
+        ) from None
+    if text is None:
+        raise InputError(
+            f"{path}: expected a whole model, as model.save writes it. Received: weights only, for model.weights"
+        )
+    return config
+
+
+def _custom_objects(config: Any) -> Iterator[dict[str, str]]:
+    """What in a model's description is not Keras's own: Lambda layers, and classes and functions of other modules."""
+    if isinstance(config, list):
+        for item in config:
+            yield from _custom_objects(item)
+    if not isinstance(config, dict):
+        return
+    name, module = config.get("class_name"), str(config.get("module") or "")
+    if name in ("Lambda", "__lambda__"):
+        yield {"what": "a Lambda layer", "module": "", "name": "", "registered": ""}
+    elif name and module and module.split(".")[0] not in ("keras", "builtins"):
+        own_name = config.get("config") if name == "function" else name
+        yield {
+            "what": f"a custom object, {own_name} of {module}",
+            "module": module,
+            "name": str(own_name),
+            "registered": str(config.get("registered_name") or own_name),
+        }
+    for key, value in config.items():
+        if key != "compile_config":
+            yield from _custom_objects(value)
+
+
+def _imported(custom: dict[str, str]) -> Iterator[tuple[str, Any]]:
+    if custom["module"]:
+        found = getattr(import_own(custom["module"], "model.path"), custom["name"], None)
+        if found is None:
+            raise InputError(
+                f"model.path: expected {custom['name']} in {custom['module']}. Received: no such name there"
+            )
+        yield from ((custom["name"], found), (custom["registered"], found))
+
+
+def _defined_in(code: Path) -> Iterator[tuple[str, Any]]:
+    """The classes and functions of a Python file, by their names."""
+    if code.suffix != ".py" or not code.is_file():
+        raise InputError(f"model.code: expected a Python file that defines a model's custom objects. Received: {code}")
+    with _on_path(str(code.parent.resolve())):
+        yield from (
+            (name, found) for name, found in vars(import_own(code.stem, "model.code")).items() if callable(found)
+        )
+
+
+def import_own(module: str, origin: str) -> Any:
+    """Imports a module of the user's own, from the folder that the command runs in."""
+    with _on_path(str(Path.cwd())):
+        try:
+            return importlib.import_module(module)
+        except (Exception, SystemExit) as error:  # whatever the module does
+            raise InputError(
+                f"{origin}: expected a module {module} that can be imported from this folder. Received: {cause(error)}"
+            ) from None
+
+
+@contextlib.contextmanager
+def _on_path(folder: str) -> Iterator[None]:
+    added = folder not in sys.path
+    if added:
+        sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        if added:
+            sys.path.remove(folder)

@@ -1,0 +1,149 @@
+"""Operating points on disk: a folder of weight files, one per level, and one row per point.
+
+`models/STAGE/SEED/s97_5.weights.h5` holds the point of stage STAGE at the target sparsity 0.975, and
+`metrics/STAGE/SEED.csv` the rows of all its points.
+"""
+
+from pathlib import Path
+
+import pandas as pd
+
+from prunefront.common.errors import InputError
+from prunefront.common.files import digest, replacing, replacing_folder, write_json
+from prunefront.common.params import load_params
+from prunefront.models.weights import load_weights
+from prunefront.pruning.masks import Weights
+
+FRONTIER = Path("metrics/frontier.csv")
+SUMMARY = Path("metrics/pareto.json")
+PICTURE = Path("metrics/pareto.png")
+SUBMITTED = Path("models/submitted.weights.h5")
+
+COUNTED_OVER = ("kernel", "prunable", "trainable", "all")
+"""What the ledger counts zeros over, see `ledger.Ledger`."""
+
+COLUMNS = [
+    "method",
+    "seed",
+    "target_sparsity",
+    "sparsity",
+    "nonzero",
+    "parameters",
+    "val_accuracy",
+    "val_loss",
+    "weights_sha256",
+    *(f"{kind}_{counts}" for kind in COUNTED_OVER for counts in ("zeros", "parameters")),
+]
+
+
+def level_name(level: float) -> str:
+    """A level as a name without dots, which would nest in DVC: 0.9 is `s90`, 0.975 is `s97_5`."""
+    return "s" + f"{level * 100:.10g}".replace(".", "_")
+
+
+def weights_folder(stage: str, seed: int) -> Path:
+    return Path("models") / stage / str(seed)
+
+
+def weights_file(stage: str, seed: int, level: float) -> Path:
+    return weights_folder(stage, seed) / f"{level_name(level)}.weights.h5"
+
+
+def rows_file(stage: str, seed: int) -> Path:
+    return Path("metrics") / stage / f"{seed}.csv"
+
+
+def cost_file(stage: str, seed: int) -> Path:
+    """What the stage's last run spent; it differs from run to run, and neither Git nor DVC tracks it."""
+    return Path("costs") / stage / f"{seed}.json"
+
+
+def unfinished_folder(stage: str, seed: int) -> Path:
+    """Where a stage that trains keeps the fits that it has finished, until it is complete."""
+    return Path("unfinished") / stage / str(seed)
+
+
+def load_nearest(stage: str, seed: int, level: float) -> tuple[float, Weights]:
+    """The stage's point at `level`, or at the highest level below it, as (level, weights).
+
+    Raises:
+        InputError: the stage has no such point: it has not run, or starts above `level`.
+    """
+    folder = weights_folder(stage, seed)
+    stored = {_level(path): path for path in folder.glob("s*.weights.h5")}
+    below = [candidate for candidate in stored if candidate <= level]
+    if not below:
+        raise InputError(
+            f"Expected weights in {folder} at sparsity {level} or below; run `dvc repro`, or first "
+            f"`python -m stages.{stage} --seed {seed}`. Received: {len(stored)} weight files"
+        )
+    return max(below), load_weights(stored[max(below)])
+
+
+def load_rows(stage: str, seed: int) -> pd.DataFrame:
+    """The rows of a stage's operating points, with the columns of `COLUMNS`; none if its levels are empty.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    path = rows_file(stage, seed)
+    try:
+        rows = pd.read_csv(path, dtype={"method": str})
+    except FileNotFoundError:
+        raise InputError(
+            f"Expected the results of stage {stage} for seed {seed}; run `dvc repro`, or first "
+            f"`python -m stages.{stage} --seed {seed}`. Received: no file {path}"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: expected a CSV file of operating points. Received: {error}") from None
+    if list(rows.columns) != COLUMNS or rows.isna().to_numpy().any():
+        raise InputError(
+            f"{path}: expected a row per operating point with the columns {', '.join(COLUMNS)} and no gaps. "
+            f"Received: {len(rows)} rows with {', '.join(rows.columns)}"
+        )
+    return rows
+
+
+def write_rows(stage: str, seed: int, rows: pd.DataFrame, cost: dict[str, float]) -> None:
+    """Writes the rows of a stage's points, their summary for `dvc metrics`, and what they cost."""
+    path = rows_file(stage, seed)
+    with replacing(path) as partial:
+        rows.to_csv(partial, index=False, lineterminator="\n")
+    write_json(path.with_suffix(".json"), summary(rows))
+    write_json(cost_file(stage, seed), {"rows_sha256": digest(path), **cost})
+
+
+def left_out(stage: str, params_file: Path, seed: int | None) -> bool:
+    """Whether the parameters leave a method's stage out, for want of levels; if so, its empty results are written.
+
+    Needs no TensorFlow, so that such a stage takes no time.
+    """
+    params = load_params(params_file)
+    if params.levels(stage):
+        return False
+    number = params.seeds[0] if seed is None else seed
+    with replacing_folder(weights_folder(stage, number)):
+        write_rows(stage, number, pd.DataFrame(columns=COLUMNS), {"epochs": 0})
+    why = (
+        "no levels" if stage != "small_dense" or params.model.built_in else "only the built-in network can be narrower"
+    )
+    print(f"{stage}: left out, {why}")
+    return True
+
+
+def summary(rows: pd.DataFrame) -> dict[str, object]:
+    """A stage's rows as a few scalars for `dvc metrics`; the rows themselves are in the CSV file beside them."""
+    if rows.empty:
+        return {"points": 0}
+    sparsest = rows.iloc[int(rows["sparsity"].argmax())]
+    return {
+        "points": len(rows),
+        "val_accuracy_best": float(rows["val_accuracy"].max()),
+        "val_accuracy_mean": float(rows["val_accuracy"].mean()),
+        "val_accuracy_sparsest": float(sparsest["val_accuracy"]),
+        "sparsity_max": float(sparsest["sparsity"]),
+    }
+
+
+def _level(path: Path) -> float:
+    return float(path.name.removesuffix(".weights.h5")[1:].replace("_", ".")) / 100

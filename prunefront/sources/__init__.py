@@ -1,0 +1,1 @@
+"""A named source of examples and labels, made into prepared splits; only the stage `prepare` runs it."""

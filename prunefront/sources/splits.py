@@ -1,0 +1,166 @@
+"""Labelled examples to the three prepared splits: carved, checked, written once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from prunefront.common.arrays import finite_in_float32
+from prunefront.common.errors import InputError
+from prunefront.common.files import replacing_folder, write_json
+from prunefront.common.params import Data
+from prunefront.data.splits import PREPARED, SPLITS, PixelRange
+from prunefront.sources.images import ImageFiles
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Examples as a source gives them, and their classes.
+
+    Attributes:
+        x: shape (n, ...), uint8 images, integers or finite floats; images of a folder are not read yet.
+        y: shape (n,), int64 classes from 0.
+    """
+
+    x: np.ndarray | ImageFiles
+    y: np.ndarray
+
+    def first(self, count: int) -> np.ndarray:
+        """The first examples, in memory."""
+        return next(self.x[:count].chunks()) if isinstance(self.x, ImageFiles) else self.x[:count]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The three splits, with the name of each class, and the range that uint8 images are scaled to when they are read.
+
+    Without a range, examples are fed as they are.
+    """
+
+    train: Labelled
+    validation: Labelled
+    test: Labelled
+    class_names: tuple[str, ...]
+    pixel_range: PixelRange = (0.0, 1.0)
+
+
+def write_prepared(dataset: Dataset, folder: Path = PREPARED) -> None:
+    """Writes the three splits and what they are about; the same data give the same bytes."""
+    with replacing_folder(folder) as partial:
+        for name in SPLITS:
+            split: Labelled = getattr(dataset, name)
+            _write_npy(partial / f"{name}_x.npy", split.x)
+            np.save(partial / f"{name}_y.npy", split.y)
+        about = {
+            "class_names": list(dataset.class_names),
+            "pixel_range": dataset.pixel_range,
+            "streamed": isinstance(dataset.train.x, ImageFiles),
+        }
+        write_json(partial / "about.json", about)
+
+
+def _write_npy(path: Path, examples: np.ndarray | ImageFiles) -> None:
+    """Writes a `.npy` file, images a few at a time."""
+    if isinstance(examples, np.ndarray):
+        np.save(path, examples)
+        return
+    header = {"descr": np.lib.format.dtype_to_descr(examples.dtype), "fortran_order": False, "shape": examples.shape}
+    with path.open("wb") as file:
+        np.lib.format.write_array_header_1_0(file, header)
+        for chunk in examples.chunks():
+            file.write(chunk.data)
+
+
+def check(dataset: Dataset) -> Dataset:
+    """The dataset, after checks that every example can be used.
+
+    Raises:
+        InputError: labels that are not integers from 0 to the number of classes - 1, another number of labels than of
+            examples, NaN, examples of different shapes among the splits, or a class without a training example.
+    """
+    classes = len(dataset.class_names)
+    if classes < 2:
+        raise InputError(f"Expected at least 2 classes. Received: {classes} ({', '.join(dataset.class_names)})")
+    if len(set(dataset.class_names)) != classes:
+        raise InputError(f"Expected different class names. Received: {', '.join(dataset.class_names)}")
+    for name in SPLITS:
+        split: Labelled = getattr(dataset, name)
+        check_labels(split.y, len(split.x), f"{name} split")
+        if len(split.y) == 0:
+            raise InputError(f"Expected at least one example in the {name} split. Received: none")
+        if split.y.max() >= classes:
+            raise InputError(
+                f"{name} split: expected labels from 0 to {classes - 1}, one for each class name. "
+                f"Received: a label {split.y.max()}"
+            )
+        if split.x.shape[1:] != dataset.train.x.shape[1:]:
+            raise InputError(
+                f"{name} split: expected examples of shape {dataset.train.x.shape[1:]} as in training. "
+                f"Received: {split.x.shape[1:]}; set data.image_size to resize images"
+            )
+        if 0 in split.x.shape:
+            raise InputError(f"{name} split: expected examples with values. Received: examples {split.x.shape[1:]}")
+        if split.x.dtype != dataset.train.x.dtype:
+            raise InputError(
+                f"{name} split: expected the dtype of training, {dataset.train.x.dtype}, since integers are scaled and "
+                f"floats are not. Received: {split.x.dtype}"
+            )
+        if isinstance(split.x, np.ndarray):
+            _check_numbers(split.x, name)
+    absent = sorted(set(range(classes)) - set(dataset.train.y.tolist()))
+    if absent:
+        raise InputError(
+            f"Expected training examples of every class. Received: none of class {absent[0]} "
+            f"({dataset.class_names[absent[0]]})"
+        )
+    return dataset
+
+
+def _check_numbers(x: np.ndarray, name: str) -> None:
+    if x.dtype.kind not in "fiu" or not finite_in_float32(x):
+        raise InputError(f"{name} split: expected finite numbers. Received: dtype {x.dtype}, NaN or infinity")
+    if x.dtype.kind in "iu" and x.size and (x.max() >= 2**31 or x.min() < -(2**31)):
+        raise InputError(f"{name} split: expected integers of 32 bits. Received: {x.min()} to {x.max()}")
+
+
+def check_labels(y: np.ndarray, examples: int, where: str) -> None:
+    """Raises InputError unless `y` is one integer from 0 per example."""
+    if y.ndim != 1 or y.dtype.kind not in "iu":
+        raise InputError(
+            f"{where}: expected one integer label per example, shape (n,). "
+            f"Received: labels of shape {y.shape} and dtype {y.dtype}"
+        )
+    if len(y) != examples:
+        raise InputError(f"{where}: expected a label for each of {examples} examples. Received: {len(y)} labels")
+    if len(y) and y.max() >= 2**31:
+        raise InputError(f"{where}: expected labels below the number of classes. Received: a label {y.max()}")
+    if len(y) and y.min() < 0:
+        raise InputError(f"{where}: expected labels from 0. Received: a label {y.min()}")
+
+
+def carve(given: dict[str, Labelled], params: Data) -> dict[str, Labelled]:
+    """All three splits: those the source lacks are taken out of its training split, stratified and seeded.
+
+    The fractions are shares of all the examples that are split here, so 0.2 and 0.2 leave 0.6 for training.
+    """
+    from sklearn.model_selection import train_test_split
+
+    splits = dict(given)
+    total = len(splits["train"].y)
+    for name, fraction in (("test", params.test_fraction), ("validation", params.validation_fraction)):
+        if name in splits:
+            continue
+        train = splits["train"]
+        size = round(fraction * total)
+        try:
+            kept, taken = train_test_split(
+                np.arange(len(train.y)), test_size=size, stratify=train.y, random_state=params.seed
+            )
+        except ValueError as error:
+            raise InputError(
+                f"Expected enough examples of each class to set a {name} split of {size} aside (data.{name}_fraction). "
+                f"Received: {len(train.y)} examples; {error}"
+            ) from None
+        splits["train"] = Labelled(train.x[kept], train.y[kept])
+        splits[name] = Labelled(train.x[taken], train.y[taken])
+    return splits

@@ -1,0 +1,205 @@
+"""A look at a network before anything is trained: its layers, what is prunable, and what may go wrong."""
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from prunefront.common.errors import InputError
+from prunefront.common.params import Params, load_params
+from prunefront.common.runtime import keras, set_up
+from prunefront.data.batches import at_hand
+from prunefront.data.splits import Split, scaled
+from prunefront.models.build import build_model, fitted, starting_weights
+from prunefront.models.counts import Ledger, count
+from prunefront.models.layers import emptied_layer, layer_paths, layers_of, prunable_by
+from prunefront.models.outputs import find_head, forward
+from prunefront.pruning.masks import Masks, Weights, count_zeros, further_masks, layerwise_masks, pruned_count
+from prunefront.pruning.saliency import ALLOCATIONS
+from prunefront.sources.read import load
+from prunefront.tools.multiply_adds import calls, uses
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is inspected.
+
+    Attributes:
+        params: of the run.
+        model: with the weights that the run starts from.
+        prunable: which of its weight arrays may be pruned.
+        example: a batch of one.
+        classes: number of classes of the labels.
+    """
+
+    params: Params
+    model: "keras.Model"
+    prunable: list[bool]
+    example: np.ndarray
+    classes: int
+
+    @cached_property
+    def weights(self) -> Weights:
+        """The model's weights, copied out of it once."""
+        return self.model.get_weights()
+
+    @cached_property
+    def work(self) -> list[int]:
+        """For each weight array the multiply-adds of one example, while nothing is pruned."""
+        times = uses(self.model, self.example)
+        return [w.size * times.get(id(v), 0) for v, w in zip(self.model.weights, self.weights, strict=True)]
+
+
+def print_inspection(params_file: Path) -> None:
+    """Prints the layers, the ledger, the levels that each method can reach, and warnings.
+
+    Raises:
+        InputError: the parameters, the data or the network cannot be read or made.
+    """
+    subject = _subject(load_params(params_file))
+    console = Console(width=max(140, Console().width), soft_wrap=True)  # a cut name helps nobody
+    console.print(_layer_table(subject))
+    ledger = count(subject.model, subject.prunable)
+    console.print(
+        f"prunable: {ledger.prunable_parameters:,} of {ledger.trainable_parameters:,} trainable parameters; kernels "
+        f"{ledger.kernel_parameters:,}; all {ledger.all_parameters:,}; zeros now: {ledger.trainable_zeros:,} of the "
+        f"trainable\nmultiply-adds per example: {sum(subject.work):,}",
+        highlight=False,
+    )
+    console.print(_level_table(subject, ledger))
+    found = list(_warnings(subject, ledger))
+    for text in found:
+        console.print(f"warning: {text}", highlight=False, markup=False)
+    if not found:
+        console.print("no warnings")
+
+
+def _subject(params: Params) -> Subject:
+    set_up(params.precision, params.seeds[0])
+    dataset = load(params.data)
+    first = dataset.train.first(1)
+    split = Split(scaled(first, dataset.pixel_range), dataset.train.y[:1])
+    classes = len(dataset.class_names)
+    model = build_model(params.model, split.x.shape[1:], classes)
+    example = at_hand(fitted(split, model))
+    start = starting_weights(params.model, model)
+    if start is not None:
+        model.set_weights(start)
+    forward(model, example)
+    prunable = prunable_by(params.prune, model)
+    return Subject(params, model, prunable, example, classes)
+
+
+def _layer_table(subject: Subject) -> Table:
+    """A row for each weight array: most questions about pruning are about arrays, not layers."""
+    model = subject.model
+    total = sum(w.size for w in subject.weights)
+    table = Table(title=f"{model.name}: {total:,} parameters", title_justify="left")
+    for heading in ("layer", "type", "weight", "shape", "dtype"):
+        table.add_column(heading)
+    for heading in ("parameters", "share", "zeros", "multiply-adds"):
+        table.add_column(heading, justify="right")
+    table.add_column("pruned")
+    kinds = {id(v): type(layer).__name__ for _, layer in layers_of(model) for v in layer.weights}
+    rows = zip(model.weights, subject.weights, layer_paths(model), subject.work, subject.prunable, strict=True)
+    for variable, array, path, work, pruned in rows:
+        why = "yes" if pruned else "no" if variable.trainable else "no, not trainable"
+        table.add_row(
+            path,
+            kinds[id(variable)],
+            variable.path.rpartition("/")[2],
+            "x".join(map(str, variable.shape)) or "scalar",
+            str(variable.dtype),
+            f"{array.size:,}",
+            f"{array.size / total:.1%}",
+            f"{count_zeros([array]):,}",
+            f"{work:,}" if work else "",
+            why,
+        )
+    return table
+
+
+def _level_table(subject: Subject, ledger: Ledger) -> Table:
+    """What each method's levels come to, over all trainable parameters."""
+    table = Table(title="Levels, as shares of the trainable parameters", title_justify="left")
+    table.add_column("method")
+    for heading in ("levels", "sparsity from", "to", "at most"):
+        table.add_column(heading, justify="right")
+    table.add_column("cannot be reached")
+    # the biases of a new network are zero: only kernels can tell that one has been pruned
+    present = ledger.prunable_zeros if ledger.kernel_zeros else 0
+    most = max(0, ledger.prunable_parameters - 1) / max(1, ledger.trainable_parameters)
+    for method in (*subject.params.pareto.methods, *subject.params.pareto.null_baselines):
+        levels = subject.params.levels(method)
+        if not levels:
+            table.add_row(method, "none", "", "", "", "left out")
+            continue
+        zeros = [_count(subject, method, level) for level in levels]
+        first, last = (max(present, z) / max(1, ledger.trainable_parameters) for z in (zeros[0], zeros[-1]))
+        beyond = [f"{level:g}" for level, z in zip(levels, zeros, strict=True) if z < present]
+        why = f"{', '.join(beyond)}: there are {present:,} zeros already" if beyond else ""
+        table.add_row(method, str(len(levels)), f"{first:.4%}", f"{last:.4%}", f"{most:.4%}", why)
+    return table
+
+
+def _count(subject: Subject, method: str, level: float) -> int:
+    """How many weights a method removes at a level."""
+    sizes = [w.size for w, chosen in zip(subject.weights, subject.prunable, strict=True) if chosen]
+    if method.endswith("layerwise"):
+        return sum(pruned_count(level, size) for size in sizes)
+    return pruned_count(level, sum(sizes))
+
+
+def _warnings(subject: Subject, ledger: Ledger) -> Iterator[str]:
+    params, model = subject.params, subject.model
+    if ledger.prunable_parameters == 0:
+        yield "nothing is prunable: see prune.biases, prune.include, prune.exclude, and which layers are trainable"
+        return
+    try:
+        find_head(model, subject.classes, subject.example, params.model.outputs)
+    except InputError as error:
+        yield f"the output is no classification of the labels. {error}"
+    if params.model.unwatched:
+        yield "DVC will not notice a change in the builder's code; set model.code to its file or folder"
+    called = calls(model, subject.example)
+    own = Counter(id(variable) for _, layer in layers_of(model) for variable in _own_weights(layer))
+    for path, layer in layers_of(model):
+        if called.get(id(layer), 0) > 1 and layer.weights:
+            yield f"{path} is used {called[id(layer)]} times with the same weights, which are counted and pruned once"
+        if any(own[id(variable)] > 1 for variable in _own_weights(layer)):
+            yield f"{path} shares weights with another layer; they are counted and pruned once"
+    for method in params.pareto.methods:
+        yield from _emptied(subject, method)
+
+
+def _own_weights(layer: "keras.Layer") -> list[object]:
+    if isinstance(layer, keras.layers.Wrapper):  # some refer to weights of the layer that they wrap
+        return []
+    return [*layer._trainable_variables, *layer._non_trainable_variables]
+
+
+def _emptied(subject: Subject, method: str) -> Iterator[str]:
+    """The first level at which a method's rule takes a layer's whole kernel, on the weights that there are now."""
+    levels = subject.params.levels(method)
+    weights = subject.weights
+
+    def emptied(level: float) -> str:
+        return emptied_layer(subject.model, _masks(subject, method, weights, level)) or ""
+
+    # the masks of a rule nest, so what is empty at one level is so at all higher ones
+    first = bisect_left(levels, True, key=lambda level: bool(emptied(level)))
+    if first < len(levels):
+        yield f"{method} at {levels[first]:g} removes all of {emptied(levels[first])}, by the weights that it has now"
+
+
+def _masks(subject: Subject, method: str, weights: Weights, level: float) -> Masks:
+    if method.endswith("layerwise"):
+        return layerwise_masks(weights, level, subject.prunable)
+    allocation = getattr(getattr(subject.params, method, None), "allocation", "global")
+    return further_masks(weights, level, subject.prunable, ALLOCATIONS[allocation])

@@ -1,0 +1,101 @@
+"""A run's results as a folder to keep: small files that Git can hold, without the pipeline around them."""
+
+import json
+import os
+import platform
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from prunefront.common.errors import InputError
+from prunefront.common.files import digest, replacing_folder, write_json
+from prunefront.common.params import Params
+from prunefront.common.runtime import tf
+from prunefront.models.weights import load_named_weights, load_weights
+from prunefront.pipeline.run import Experiment
+from prunefront.pipeline.store import FRONTIER, PICTURE, SUBMITTED, SUMMARY, cost_file, rows_file
+from prunefront.tools.multiply_adds import multiply_adds
+
+PUBLISHED = {"frontier.csv", "pareto.json", "pareto.png", "params.yaml", "cost.json", "submitted.npz"}
+
+
+def publish(experiment: Experiment, params_file: Path, folder: Path) -> None:
+    """Writes `folder`: frontier, summary, picture, parameters, cost, and the submitted weights as a small `.npz`.
+
+    Args:
+        experiment: of the run.
+        params_file: the parameters that it ran with.
+        folder: replaced as a whole, if it holds nothing else.
+
+    Raises:
+        InputError: the run is not complete, or not by these parameters, or the folder holds other files.
+    """
+    if not folder.name or (folder.exists() and not (folder.is_dir() and _names(folder) <= PUBLISHED)):
+        raise InputError(f"Expected a new folder, or one of earlier published results. Received: {folder}")
+    missing = [str(path) for path in (FRONTIER, SUMMARY, PICTURE, SUBMITTED) if not path.exists()]
+    if missing:
+        raise InputError(f"Expected a complete run; run `dvc repro`. Received: no {', '.join(missing)}")
+    points = pd.read_csv(FRONTIER)
+    ran = set(zip(points["method"], points["seed"], points["target_sparsity"], strict=True))
+    if ran != _operating_points(experiment.params):
+        raise InputError(
+            f"Expected {FRONTIER} to be by the parameters in {params_file}; run `dvc repro`. Received: other"
+        )
+    with replacing_folder(folder) as partial:
+        for path in (FRONTIER, SUMMARY, PICTURE):
+            shutil.copyfile(path, partial / path.name)
+        shutil.copyfile(params_file, partial / "params.yaml")
+        arrays = {name.replace("/", "."): array for name, array in load_named_weights(SUBMITTED).items()}
+        np.savez_compressed(partial / "submitted.npz", allow_pickle=False, **arrays)
+        write_json(partial / "cost.json", cost(experiment))
+
+
+def cost(experiment: Experiment) -> dict[str, Any]:
+    """What the run's stages spent on training, as far as they ran here.
+
+    Multiply-adds are those of the dense network, `forward_passes` times: zeros save nothing in training. For the narrow
+    dense networks that is an upper bound.
+    """
+    model, weights = experiment.model, load_weights(SUBMITTED)
+    example = experiment.validation.x[:1]
+    dense = multiply_adds(model, [np.ones(w.shape) for w in weights], example)
+    stages: dict[str, Any] = {}
+    for stage in ("baseline", *experiment.params.pareto.methods, *experiment.params.pareto.null_baselines):
+        for seed in experiment.params.seeds:
+            path, rows = cost_file(stage, seed), rows_file(stage, seed)
+            spent = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+            if spent.pop("rows_sha256", "") != digest(rows) or spent["epochs"] == 0:
+                continue  # of another run than these results, or nothing
+            spent["multiply_adds"] = dense * spent["forward_passes"]
+            stages.setdefault(stage, {})[str(seed)] = spent
+    return {
+        "multiply_adds_per_example": {"dense": dense, "submitted": multiply_adds(model, weights, example)},
+        "training": stages,
+        "machine": f"{_processor()}, {os.cpu_count()} cores, TensorFlow {tf.__version__}",
+    }
+
+
+def _operating_points(params: Params) -> set[tuple[str, int, float]]:
+    """(method, seed, level) of every point that the parameters ask for."""
+    return {
+        (stage, seed, level)
+        for stage in (*params.pareto.methods, *params.pareto.null_baselines)
+        for seed in params.seeds
+        for level in params.levels(stage)
+    }
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def _processor() -> str:
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        names = [line for line in information.read_text(encoding="utf-8").splitlines() if line.startswith("model name")]
+        if names:
+            return names[0].split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,1 @@
+"""Fitting: the step that keeps zeros, recipes, the trainer, and going on after an interruption."""

@@ -1,0 +1,158 @@
+"""Training that cannot bring pruned weights back.
+
+    hold_masks(model, magnitude_masks(model, 0.9))
+    model.compile(...)
+    model.fit(...)  # any arguments and callbacks; the zeros stay exactly zero
+    model.save("sparse.keras")
+
+After loading, in the same process or another, `hold_masks(model, implied_masks(model))` goes on.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from prunefront.common.errors import InputError
+from prunefront.common.runtime import keras
+from prunefront.models.layers import emptied_layer, kernels, prunable
+from prunefront.pruning.masks import (
+    Masks,
+    Weights,
+    apply_masks,
+    check_masks,
+    count_false,
+    count_zeros,
+    global_masks,
+    nonzero_masks,
+)
+from prunefront.training.held_step import Holder, holder_of
+
+
+def magnitude_masks(
+    model: "keras.Model",
+    sparsity: float,
+    make_masks: Callable[[Weights, float, Sequence[bool]], Masks] = global_masks,
+    biases: bool = True,
+) -> Masks:
+    """Masks that prune a model's smallest magnitudes, to be given to `hold_masks`.
+
+    Args:
+        model: built; it is not changed.
+        sparsity: target share of zeros among the prunable weights, in [0, 1).
+        make_masks: the threshold rule, `global_masks` or `layerwise_masks`.
+        biases: whether biases are pruned.
+
+    Returns:
+        For each array of `model.get_weights()` a boolean array, True = kept.
+
+    Raises:
+        InputError: the model is already sparser than the target, or see `global_masks`.
+    """
+    _check_built(model)
+    weights, chosen = model.get_weights(), prunable(model, biases)
+    masks = make_masks(weights, sparsity, chosen)
+    # The biases of a new model are zero: only kernels can tell that a model has been pruned.
+    counted = zip(weights, chosen, kernels(model), strict=True)
+    zeros = count_zeros([w for w, may_be_pruned, kernel in counted if may_be_pruned and kernel])
+    if zeros > count_false(masks):
+        size = sum(w.size for w, c in zip(weights, chosen, strict=True) if c)
+        raise InputError(
+            f"Expected a sparsity of at least {zeros / size:.6f}, which the model has already: pruning cannot bring "
+            f"weights back. Received: sparsity={sparsity}"
+        )
+    return masks
+
+
+def implied_masks(model: "keras.Model", biases: bool = True) -> Masks:
+    """The masks of a pruned model, read off its weights: False where a prunable weight is exactly zero.
+
+    Args:
+        model: built; it is not changed.
+        biases: False keeps all biases, also those that are zero.
+    """
+    _check_built(model)
+    return nonzero_masks(model.get_weights(), prunable(model, biases))
+
+
+def hold_masks(
+    model: "keras.Model",
+    masks: Sequence[np.ndarray],
+    *,
+    allow_empty_layers: bool = False,
+    adjustable: bool = False,
+) -> "keras.Model":
+    """Prunes a model and overrides its `train_step` so that what is pruned stays exactly zero.
+
+    Each step multiplies the gradient by the mask before the optimizer sees it (method 4 of the founding report). After
+    the update the masked weights, and the optimizer's moving averages of them, are set to zero again: momentum from
+    before, weight decay and optimizers that mix the entries of a matrix move weights whose gradient is zero. When `fit`
+    ends, the zeros are checked. A step that makes the loss or a weight NaN or infinite is undone, and stops training
+    with an InputError. Compile and `fit` as usual, before or after; what is saved is the plain model.
+
+    Args:
+        model: a built Keras model of any kind; changed in place. A held model can be held again by masks that prune
+            more.
+        masks: for each array of `model.get_weights()` a boolean array of its shape, True = kept.
+        allow_empty_layers: whether masks may remove the whole kernel of a layer, which cuts the network there; if they
+            do, there is a warning.
+        adjustable: makes room for `prune_further` while `fit` runs; arrays that are kept whole cost a little then.
+
+    Returns:
+        The same model.
+
+    Raises:
+        InputError: the model is not built, its weights are not finite, the masks do not fit them, they empty a layer,
+            or they bring back what the model's present masks removed.
+    """
+    checked = _checked_masks(model, masks, allow_empty_layers)
+    for variable, weight in zip(model.weights, model.get_weights(), strict=True):
+        if not np.all(np.isfinite(weight)):
+            raise InputError(f"Expected finite weights. Received: NaN or infinity in {variable.path}")
+    model.set_weights(apply_masks(model.get_weights(), checked))
+    Holder(model, checked, adjustable).take_over()
+    return model
+
+
+def prune_further(model: "keras.Model", masks: Sequence[np.ndarray], *, allow_empty_layers: bool = False) -> None:
+    """Exchanges the masks of a model held with `adjustable=True` for masks that prune more, also while `fit` runs.
+
+    The compiled training step and the optimizer go on as they are. Arguments and errors are those of `hold_masks`; a
+    model that is not held, or not adjustable, is an InputError too.
+    """
+    holder = holder_of(model)
+    if holder is None or not holder.adjustable:
+        raise InputError("Expected a model under hold_masks(..., adjustable=True). Received: one that is not")
+    holder.adjust(_checked_masks(model, masks, allow_empty_layers))
+
+
+def held_masks(model: "keras.Model") -> Masks | None:
+    """The masks that a model is held by, None if it is not."""
+    holder = holder_of(model)
+    return None if holder is None else list(holder.masks)
+
+
+def _check_built(model: "keras.Model") -> None:
+    if not model.built or not model.weights:
+        raise InputError("Expected a built model; call it on data or model.build(...) first. Received: an unbuilt one")
+
+
+def _checked_masks(model: "keras.Model", masks: Sequence[np.ndarray], allow_empty_layers: bool) -> Masks:
+    """The masks, after a check that they fit, prune no less than before, and leave something of each layer."""
+    _check_built(model)
+    checked = check_masks(masks, [tuple(v.shape) for v in model.weights])
+    emptied = emptied_layer(model, checked)
+    if emptied and not allow_empty_layers:
+        raise InputError(
+            f"Expected masks that leave something of each kernel; allow_empty_layers=True cuts the network there. "
+            f"Received: a mask that removes all of {emptied}"
+        )
+    if emptied:
+        warnings.warn(f"the masks remove all of {emptied}: its output no longer depends on its input", stacklevel=3)
+    for variable, new, old in zip(model.weights, checked, held_masks(model) or checked, strict=True):
+        if np.any(new & ~old):
+            raise InputError(
+                f"Expected masks that prune more than the present ones; load an earlier model to prune less. Received: "
+                f"masks that bring back {int(np.count_nonzero(new & ~old))} weights of {variable.path}"
+            )
+    return checked

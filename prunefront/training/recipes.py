@@ -1,0 +1,129 @@
+"""What a training recipe means: learning rate, augmentation, dropout, distillation; made of Keras's own parts."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from prunefront.common.errors import InputError
+from prunefront.common.params import Recipe, Training
+from prunefront.common.runtime import keras, tf
+from prunefront.data.batches import shuffled
+from prunefront.data.splits import Split
+from prunefront.models.layers import layers_of
+from prunefront.models.outputs import Head
+
+
+def learning_rate(
+    recipe: Recipe, training: Training, steps_per_epoch: int
+) -> "float | keras.optimizers.schedules.LearningRateSchedule":
+    """The learning rate of a fit: constant, or half a cosine down to 0, after a linear rise from 0."""
+    if recipe.schedule == "constant" and recipe.warmup_epochs == 0:
+        return training.learning_rate
+    warmup = min(recipe.warmup_epochs, training.epochs) * steps_per_epoch
+    return keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup else training.learning_rate,
+        decay_steps=max(1, training.epochs * steps_per_epoch - warmup),
+        alpha=1.0 if recipe.schedule == "constant" else 0.0,  # the share that is left at the end
+        warmup_target=training.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
+
+
+def optimizer(recipe: Recipe, rate: "float | keras.optimizers.schedules.LearningRateSchedule") -> "keras.Optimizer":
+    """Adam, with decoupled weight decay (AdamW) where the recipe has some."""
+    return keras.optimizers.Adam(rate, weight_decay=recipe.weight_decay or None)
+
+
+def augmented(train: Split, recipe: Recipe, batch_size: int, seed: int) -> "tf.data.Dataset":
+    """Batches of the training split, shuffled anew each epoch, with each image flipped and shifted at random.
+
+    Args:
+        train: images of shape (n, height, width, channels), or any examples if the recipe neither flips nor shifts.
+        recipe: `flip` (left to right, every second image) and `shift` (up to so many pixels each way; what comes in
+            from outside is black).
+        batch_size: images a batch.
+        seed: in [0, 2**32).
+
+    Raises:
+        InputError: the recipe flips or shifts, and the examples are no images.
+    """
+    if not recipe.augments:
+        return shuffled(train, batch_size, seed)
+    if train.x.ndim != 4:
+        raise InputError(
+            f"Expected images to flip and shift, of shape (height, width, channels); name a recipe with flip: false "
+            f"and shift: 0. Received: examples of shape {train.x.shape[1:]}"
+        )
+    height, width = train.x.shape[1:3]
+    layers = []
+    if recipe.flip:
+        layers.append(keras.layers.RandomFlip("horizontal", seed=seed, dtype="float32"))
+    if recipe.shift:
+        factors = min(1.0, recipe.shift / height), min(1.0, recipe.shift / width)
+        layers.append(
+            keras.layers.RandomTranslation(
+                *factors, fill_mode="constant", interpolation="nearest", seed=seed, dtype="float32"
+            )
+        )
+
+    def augment(x: "tf.Tensor", y: "tf.Tensor") -> "tuple[tf.Tensor, tf.Tensor]":
+        for layer in layers:
+            x = layer(x, training=True)
+        return x, y
+
+    return shuffled(train, batch_size, seed).map(augment).prefetch(4)
+
+
+def scale_dropout(model: "keras.Model", factor: float) -> None:
+    """Multiplies the rates of all dropout layers, kept below 1. Call it before the model is compiled."""
+    dropout = (
+        keras.layers.Dropout,
+        keras.layers.SpatialDropout1D,
+        keras.layers.SpatialDropout2D,
+        keras.layers.SpatialDropout3D,
+        keras.layers.GaussianDropout,
+        keras.layers.AlphaDropout,
+    )
+    for _, layer in layers_of(model):
+        if isinstance(layer, dropout):
+            layer.rate = float(np.clip(layer.rate * factor, 0, 0.95))
+
+
+def distil(student: "keras.Model", teacher: "keras.Model", share: float, temperature: float, head: Head) -> None:
+    """Makes the student's training loss imitate the teacher's outputs on the same images; evaluation stays as it is.
+
+    The loss becomes (1 - share) times its own plus share times temperature² times the cross-entropy between the two
+    softmax distributions at that temperature: Hinton, Vinyals and Dean, "Distilling the knowledge in a neural network"
+    (2015).
+
+    Args:
+        student: changed in place.
+        teacher: a model of the same inputs and kind of outputs; it is not trained.
+        share: in [0, 1].
+        temperature: above 0; higher ones make the teacher's distribution softer.
+        head: what the outputs of both are.
+    """
+    plain = student.compute_loss
+
+    def compute_loss(
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> "tf.Tensor":
+        own = plain(x, y, y_pred, sample_weight, training)
+        if not training:
+            return own
+        taught = head.class_logits(tf.stop_gradient(teacher(x, training=False)))
+        soft = keras.ops.softmax(taught / temperature)
+        imitation = keras.ops.categorical_crossentropy(soft, head.class_logits(y_pred) / temperature, from_logits=True)
+        return (1 - share) * own + share * temperature**2 * keras.ops.mean(imitation)
+
+    student.compute_loss = compute_loss
+
+
+def steps_per_epoch(train: Split, training: Training) -> int:
+    """Training steps of one pass over the data."""
+    return math.ceil(len(train.y) / training.batch_size)

@@ -1,0 +1,56 @@
+"""Finished fits of an unfinished stage, so that a stage that was interrupted does not train its first levels again."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from prunefront.common.arrays import read_npz
+from prunefront.common.files import replacing
+from prunefront.common.runtime import keras, tf
+from prunefront.pruning.masks import Weights
+
+
+class FinishedFits:
+    """A folder of trained weights, each named by a digest of everything that they depend on, code included.
+
+    It is deleted when the stage is complete: what counts is then in the stage's own outputs.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.code = hashlib.sha256(f"{keras.__version__} {tf.__version__} {np.__version__}".encode())
+        for path in sorted(Path(__file__).parent.rglob("*.py")):  # now: later the files may not be what is running
+            self.code.update(path.read_bytes())
+
+    def key(self, settings: object, arrays: Iterable[np.ndarray]) -> str:
+        """A name for the fit with these settings (anything that JSON can hold) and arrays (of any shapes, in order)."""
+        content = self.code.copy()
+        content.update(json.dumps(settings, sort_keys=True).encode())
+        for array in arrays:
+            content.update(f"{array.dtype}{array.shape}".encode())
+            content.update(np.ascontiguousarray(array).tobytes())
+        return content.hexdigest()[:32]
+
+    def load(self, key: str) -> tuple[Weights, float] | None:
+        """The weights of a finished fit and the seconds that it took, None if there is none."""
+        path = self._path(key)
+        if not path.exists():
+            return None
+        *weights, seconds = read_npz(path).values()
+        return weights, float(seconds)
+
+    def save(self, key: str, weights: Weights, seconds: float) -> None:
+        """Keeps the weights of a fit."""
+        with replacing(self._path(key)) as partial:
+            np.savez(partial, *weights, np.array(seconds))
+
+    def forget(self) -> None:
+        """Deletes all."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _path(self, key: str) -> Path:
+        return self.folder / f"{key}.npz"

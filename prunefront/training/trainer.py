@@ -1,0 +1,244 @@
+"""Fitting and evaluating: the only place where models meet data."""
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+
+from prunefront.common.errors import InputError
+from prunefront.common.params import Recipe, Training
+from prunefront.common.runtime import keras, tf
+from prunefront.data.batches import evaluable, in_memory
+from prunefront.data.splits import Split
+from prunefront.models.layers import freeze_layers
+from prunefront.models.outputs import LOGITS, Head
+from prunefront.pruning.masks import Masks, Weights
+from prunefront.training.hold import hold_masks
+from prunefront.training.progress import Progress
+from prunefront.training.recipes import augmented, distil, learning_rate, optimizer, scale_dropout, steps_per_epoch
+from prunefront.training.resume import FinishedFits
+
+
+class Ramp(keras.callbacks.Callback):
+    """A callback that prunes the model in training further.
+
+    Attributes:
+        settings: what its work depends on, as anything that JSON can hold.
+    """
+
+    settings: list[object]
+
+
+@dataclass
+class Cost:
+    """What has been spent on training.
+
+    Attributes:
+        epochs: passes over the training data.
+        images: examples seen.
+        forward_passes: the work in passes of one example through the network; a training step is three for each
+            example, forward and backward for activations and for weights, and distillation adds one of the teacher.
+        seconds: of wall-clock time.
+    """
+
+    epochs: int = 0
+    images: int = 0
+    forward_passes: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """Trains and evaluates fresh copies of one network on one data set.
+
+    Attributes:
+        make_model: builds the uncompiled network with random weights.
+        train: the examples to fit.
+        validation: the examples that choose the best epoch.
+        seed: of weights, shuffling and dropout, set anew for each fit, so that no fit depends on those before it.
+        recipe: how to train.
+        progress: where each epoch is reported.
+        teacher: the dense network for distillation, where the recipe asks for it.
+        cost: adds up what the fits took.
+        finished: keeps the result of each fit, so that an interrupted stage goes on at the next; None keeps nothing.
+        head: what the network's outputs mean.
+        identity: a digest of what the network is made from.
+    """
+
+    make_model: Callable[[], "keras.Model"]
+    train: Split
+    validation: Split
+    seed: int
+    recipe: Recipe
+    progress: Progress
+    teacher: "keras.Model | None" = None
+    cost: Cost = field(default_factory=Cost)
+    finished: FinishedFits | None = None
+    head: Head = LOGITS
+    identity: str = ""
+
+    def steps(self, training: Training, epochs: int) -> int:
+        """Training steps in so many epochs."""
+        return epochs * steps_per_epoch(self.train, training)
+
+    def fit(
+        self,
+        start: Weights | None,
+        training: Training,
+        *,
+        masks: Masks | None = None,
+        frozen: Collection[int] = (),
+        ramp: "Ramp | None" = None,
+        ramp_epochs: int = 0,
+        label: str = "",
+    ) -> Weights:
+        """Trains and returns the weights of the epoch with the best validation accuracy (the first of equals).
+
+        Args:
+            start: weights in model order to start from; None starts from random ones.
+            training: epochs, batch size, learning rate. The optimizer is always a new one.
+            masks: weights to hold at zero, see `hold_masks`.
+            frozen: numbers of layers (see `network.owners`) that are not trained.
+            ramp: a callback that prunes the model further while it trains, see `prune_further`.
+            ramp_epochs: the epochs that the ramp takes; the best epoch is one of those after it.
+            label: what the fit is for, shown before each epoch's progress.
+
+        Raises:
+            InputError: the training diverged.
+        """
+        keras.utils.set_random_seed(self.seed)
+        model = self.make_model()
+        key = ""
+        if self.finished is not None and training.epochs > 0:
+            shapes = [list(v.shape) for v in model.weights]
+            settings: list[object] = [
+                training.model_dump(),
+                sorted(frozen),
+                label,
+                shapes,
+                [] if ramp is None else ramp.settings,
+            ]
+            key = self._key(self.finished, settings, start, masks)
+            found = self.finished.load(key)
+            if found is not None:
+                weights, seconds = found
+                self._spent(training, seconds)
+                self.progress.advance(f"{label}: trained before the stage was interrupted", training.epochs)
+                return weights
+        scale_dropout(model, self.recipe.dropout)
+        if start is not None:
+            model.set_weights(start)
+        if frozen:
+            freeze_layers(model, frozen)
+        if masks is not None:  # a high level may leave a layer nothing
+            hold_masks(model, masks, allow_empty_layers=True, adjustable=ramp is not None)
+        if training.epochs == 0 or not model.trainable_weights:
+            return model.get_weights()
+        if self.teacher is not None:
+            distil(model, self.teacher, self.recipe.distillation, self.recipe.temperature, self.head)
+        rate = learning_rate(self.recipe, training, steps_per_epoch(self.train, training))
+        compile_classifier(model, optimizer(self.recipe, rate), self.head, self.recipe.label_smoothing)
+        begun = time.monotonic()
+        self._fit(model, training, [] if ramp is None else [ramp], ramp_epochs, label)
+        seconds = time.monotonic() - begun
+        self._spent(training, seconds)
+        if self.finished is not None:
+            self.finished.save(key, model.get_weights(), seconds)
+        return model.get_weights()
+
+    def _key(self, finished: FinishedFits, settings: list[object], start: Weights | None, masks: Masks | None) -> str:
+        """The name of a fit among those finished: a digest of all that it depends on."""
+        policy = keras.config.dtype_policy().name
+        teacher = [] if self.teacher is None else self.teacher.get_weights()
+        data = [self.train.sha256, self.validation.sha256]
+        return finished.key(
+            [*settings, self.recipe.model_dump(), self.seed, policy, self.identity, data],
+            [*(start or []), *(masks or []), *teacher],
+        )
+
+    def _spent(self, training: Training, seconds: float) -> None:
+        self.cost.epochs += training.epochs
+        images = training.epochs * len(self.train.y)
+        self.cost.images += images
+        self.cost.forward_passes += images * (3 if self.teacher is None else 4)
+        self.cost.seconds += seconds
+
+    def _fit(
+        self,
+        model: "keras.Model",
+        training: Training,
+        callbacks: "Sequence[keras.callbacks.Callback]",
+        ramp_epochs: int,
+        label: str,
+    ) -> None:
+        best = keras.callbacks.EarlyStopping(
+            "val_accuracy",
+            mode="max",
+            patience=training.epochs,
+            restore_best_weights=True,
+            start_from_epoch=ramp_epochs,
+        )
+        report = _Report(self.progress, f"{label} epoch" if label else "epoch", training.epochs)
+        if self.recipe.augments or not in_memory(self.train):
+            data = {"x": augmented(self.train, self.recipe, training.batch_size, self.seed), "shuffle": False}
+        else:
+            data = {"x": self.train.x, "y": self.train.y, "batch_size": training.batch_size}
+        try:
+            model.fit(
+                **data,
+                epochs=training.epochs,
+                validation_data=evaluable(self.validation),
+                callbacks=[*callbacks, best, keras.callbacks.TerminateOnNaN(raise_error=True), report],
+                verbose=0,
+            )
+        except RuntimeError as error:
+            raise InputError(f"training diverged; expected a finite loss, lower the learning rate. {error}") from None
+        except tf.errors.OpError as error:
+            raise _unfit(error) from None
+
+
+def evaluate(model: "keras.Model", split: Split) -> tuple[float, float]:
+    """Accuracy, in [0, 1], and mean loss (cross-entropy in nats plus weight regularization) of a compiled model."""
+    x, y, _ = keras.utils.unpack_x_y_sample_weight(evaluable(split))
+    try:
+        result = model.evaluate(x, y, batch_size=256 if y is not None else None, verbose=0, return_dict=True)
+    except tf.errors.OpError as error:
+        raise _unfit(error) from None
+    # The exact share: Keras's float32 accuracy would put 0.61000001 for 0.61.
+    return round(result["accuracy"] * len(split.y)) / len(split.y), float(result["loss"])
+
+
+def compile_classifier(
+    model: "keras.Model",
+    optimizer: "keras.optimizers.Optimizer | None" = None,
+    head: Head = LOGITS,
+    label_smoothing: float = 0.0,
+) -> None:
+    """Compiles a classifier of integer labels with cross-entropy and accuracy.
+
+    Args:
+        model: changed in place.
+        optimizer: None to evaluate only.
+        head: what its outputs mean; by default a logit for each class.
+        label_smoothing: see `Head.loss`.
+    """
+    model.compile(optimizer, head.loss(label_smoothing), metrics=[head.accuracy()])
+
+
+def _unfit(error: Exception) -> InputError:
+    """An operation failed on values that no check of shapes finds, for example a token that an embedding lacks."""
+    lines = [line for line in str(error).splitlines() if line.strip() and "defined at" not in line]
+    said = [line for line in lines if "Node:" not in line and not line.lstrip().startswith("File")]
+    return InputError(f"Expected examples that the model can compute with. Received: {' '.join(said)[:300]}")
+
+
+class _Report(keras.callbacks.Callback):
+    def __init__(self, progress: Progress, label: str, epochs: int):
+        super().__init__()
+        self.progress, self.label, self.epochs = progress, label, epochs
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        logs = logs or {}
+        self.progress.advance(
+            f"{self.label} {epoch + 1}/{self.epochs}, loss {logs['loss']:.4f}, accuracy {logs['accuracy']:.4f}, "
+            f"validation accuracy {logs['val_accuracy']:.4f}"
+        )

@@ -1,0 +1,59 @@
+"""The architecture: which folder may import which, what stays free of TensorFlow, and who knows the command line."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.imports import ROOT, imported_names, imports
+
+CORE = {"pruning", "data", "common"}
+MODELS = CORE | {"models"}
+TRAINING = MODELS | {"training"}
+MAY_IMPORT = {
+    "common": set(),
+    "pruning": {"common"},
+    "data": {"common"},
+    "sources": {"data", "common"},
+    "models": CORE,
+    "training": MODELS,
+    "methods": TRAINING,
+    "pipeline": TRAINING,
+    "frontier": {"pipeline", "training", "models", "common"},
+    "tools": TRAINING | {"sources", "pipeline", "frontier"},
+}
+PACKAGE = ROOT / "prunefront"
+FILES = sorted(PACKAGE.rglob("*.py"))
+FREE_OF_TENSORFLOW = [
+    *(p for p in FILES if p.parent.name in ("common", "pruning", "sources", "data") or p.parent == PACKAGE),
+    *(PACKAGE / name for name in ("models/weights.py", "models/certificate.py", "pipeline/store.py")),
+    *(PACKAGE / name for name in ("frontier/pareto.py", "frontier/figures.py")),
+]
+NOT_FREE = {PACKAGE / "common" / "runtime.py", PACKAGE / "data" / "batches.py"}
+
+
+@pytest.mark.parametrize("folder", MAY_IMPORT)
+def test_a_folder_imports_only_what_it_may(folder):
+    for path in (PACKAGE / folder).rglob("*.py"):
+        used = {p.relative_to(PACKAGE).parts[0] for p in imports(path, types=True) if p.is_relative_to(PACKAGE)}
+        assert used - {folder, "__init__.py"} <= MAY_IMPORT[folder], path
+
+
+def test_every_folder_has_its_rule():
+    assert {p.relative_to(PACKAGE).parts[0] for p in FILES} == {*MAY_IMPORT, "__init__.py"}
+
+
+def test_the_library_knows_neither_dvc_nor_the_command_line():
+    knowing = {p.relative_to(ROOT).as_posix() for p in FILES if {"typer", "dvc"} & set(imported_names(p))}
+    assert knowing == {"prunefront/common/commands.py"}
+
+
+def test_what_is_said_to_import_no_tensorflow_does_not():
+    names = [
+        ".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for p in FREE_OF_TENSORFLOW
+        if p not in NOT_FREE
+    ]
+    code = "import importlib, sys\nfor name in sys.argv[1:]:\n    importlib.import_module(name)\n"
+    code += "    assert not {'tensorflow', 'keras'} & set(sys.modules), name"
+    subprocess.run([sys.executable, "-c", code, *names], cwd=ROOT, check=True)

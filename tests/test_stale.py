@@ -1,0 +1,86 @@
+"""What an edit makes stale: DVC is asked, nothing is trained."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+from ruamel.yaml import YAML
+
+from tests.imports import ROOT
+
+STAGES = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+METHODS = {stage for stage, block in STAGES.items() if "matrix" in block} - {"baseline"}
+TRAINED = METHODS | {"baseline", "pareto"}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """The pipeline and its code, with a file of no meaning in the place of every result, all up to date."""
+    folder = tmp_path_factory.mktemp("stale")
+    ignore = shutil.ignore_patterns("__pycache__")
+    for name in ("prunefront", "stages", "inputs", "dvc.yaml", "params.yaml", ".dvcignore"):
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
+        copy(ROOT / name, folder / name, **({"ignore": ignore} if copy is shutil.copytree else {}))
+    edit(folder, "seeds", [0])
+    for block in STAGES.values():
+        for out in (*block["outs"], *block["metrics"]):
+            path = folder / next(iter(out)).replace("${item.seed}", "0")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.mkdir() if not path.suffix else path.write_text("{}")
+    for path in [p for p in folder.glob("models/*/0") if p.is_dir()] + [folder / "data" / "prepared"]:
+        (path / "s0.weights.h5").write_text("weights")
+    with Repo.init(str(folder), no_scm=True) as repo:
+        repo.commit(force=True)
+    assert stale(folder) == set()
+    return folder
+
+
+def edit(folder: Path, key: str, value: object) -> None:
+    yaml = YAML()
+    content = yaml.load((folder / "params.yaml").read_text())
+    *outer, last = key.split(".")
+    section = content
+    for name in outer:
+        section = section[name]
+    section[last] = value
+    with (folder / "params.yaml").open("w") as file:
+        yaml.dump(content, file)
+
+
+def stale(folder: Path) -> set[str]:
+    with Repo(str(folder)) as repo:
+        return {name.rpartition(":")[2].partition("@")[0] for name in repo.status()}
+
+
+@pytest.mark.parametrize(
+    ("edited", "expected"),
+    [
+        ("prune.levels", {"prepare", "prune_global", "prune_layerwise"}),
+        ("prune.biases", {"prepare", *TRAINED}),
+        ("masked.epochs", {"prepare", "masked"}),
+        ("pareto.gate", {"prepare", "pareto"}),
+        ("prunefront/methods/gradual.py", {"gradual"}),
+        ("prunefront/methods/iterative.py", {"iterative", "random_global", "random_layerwise"}),
+        ("prunefront/pruning/masks.py", TRAINED),
+        ("prunefront/training/trainer.py", TRAINED),
+        ("prunefront/sources/read.py", {"prepare"}),
+        ("prunefront/frontier/figures.py", {"pareto"}),
+        ("prunefront/common/files.py", {"prepare", *TRAINED}),
+        ("stages/freeze.py", {"freeze"}),
+        *((f"prunefront/tools/{p.name}", set()) for p in sorted((ROOT / "prunefront" / "tools").glob("*.py"))),
+        ("prunefront/__init__.py", set()),
+    ],
+)
+def test_an_edit_makes_stale_what_reads_it(project, edited, expected):
+    path = project / (edited if "/" in edited else "params.yaml")
+    before = path.read_text()
+    if "/" in edited:
+        path.write_text(before + "# edited\n")
+    else:
+        values = {"prune.levels": [0, 0.5], "prune.biases": False, "masked.epochs": 3, "pareto.gate": 0.5}
+        edit(project, edited, values[edited])
+    try:
+        assert stale(project) == expected
+    finally:
+        path.write_text(before)
