@@ -8,14 +8,10 @@ def baseline(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
 
     Writes models/baseline/SEED/ and metrics/baseline/SEED.json and SEED.csv.
     """
-    from prunefront.pipeline.run import record, set_up_experiment
+    from prunefront.methods.baseline import baseline as method
+    from prunefront.pipeline.stage import run_method
 
-    experiment = set_up_experiment("baseline", params, seed)
-    training = experiment.params.baseline
-    start = experiment.starting_weights()
-    with experiment.progress(1, training.epochs) as progress:
-        weights = experiment.trainer(progress, training).fit(start, training)
-        record(experiment, [(0.0, weights)], progress)
+    run_method("baseline", lambda r: method(r.start, r.trainer, r.settings), params, seed)
 
 
 if __name__ == "__main__":

@@ -8,21 +8,17 @@ def freeze(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
 
     Reads models/prune_global/SEED/; writes models/freeze/SEED/ and metrics/freeze/SEED.json and SEED.csv.
     """
-    from prunefront.pipeline.store import left_out
+    from functools import partial
 
-    if left_out("freeze", params, seed):
-        return
+    from prunefront.methods.freeze import freeze as method
+    from prunefront.pipeline.stage import run_method
 
-    from prunefront.methods.freeze import freeze as walk
-    from prunefront.pipeline.run import record, set_up_experiment
-    from prunefront.pipeline.store import load_nearest
-
-    experiment = set_up_experiment("freeze", params, seed)
-    training = experiment.params.freeze
-    _, start = load_nearest("prune_global", experiment.seed, min(training.levels, default=1.0))
-    with experiment.progress(len(training.levels), training.epochs) as progress:
-        trainer = experiment.trainer(progress, training)
-        record(experiment, walk(start, trainer, training, experiment.owners, experiment.prunable), progress)
+    run_method(
+        "freeze",
+        lambda r: method(partial(r.load, "prune_global"), r.trainer, r.settings, r.score, r.prunable, r.owners),
+        params,
+        seed,
+    )
 
 
 if __name__ == "__main__":

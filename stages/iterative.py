@@ -8,22 +8,10 @@ def iterative(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
 
     Reads models/baseline/SEED/; writes models/iterative/SEED/ and metrics/iterative/SEED.json and SEED.csv.
     """
-    from prunefront.pipeline.store import left_out
+    from prunefront.methods.iterative import iterative as method
+    from prunefront.pipeline.stage import run_method
 
-    if left_out("iterative", params, seed):
-        return
-
-    from prunefront.methods.iterative import iterative as walk
-    from prunefront.pipeline.run import record, set_up_experiment
-    from prunefront.pruning.saliency import ALLOCATIONS
-
-    experiment = set_up_experiment("iterative", params, seed)
-    training = experiment.params.iterative
-    with experiment.progress(len(training.levels), training.epochs) as progress:
-        trainer = experiment.trainer(progress, training)
-        score = ALLOCATIONS[training.allocation]
-        points = walk(experiment.dense_weights(), trainer, training, score, experiment.prunable)
-        record(experiment, points, progress)
+    run_method("iterative", lambda r: method(r.dense, r.trainer, r.settings, r.score, r.prunable), params, seed)
 
 
 if __name__ == "__main__":

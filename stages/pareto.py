@@ -13,16 +13,16 @@ def pareto(params: ParamsOption = PARAMS) -> None:
 
     from prunefront.common.params import load_params
     from prunefront.frontier.submission import choose, load_frontier, submit
-    from prunefront.pipeline.run import set_up_experiment
+    from prunefront.pipeline.run import open_run
     from prunefront.pipeline.store import load_rows
 
     settings = load_params(params)
-    points = load_frontier(settings.pareto, settings.seeds)
+    points = load_frontier(settings)
     baselines = pd.concat([load_rows("baseline", seed) for seed in settings.seeds], ignore_index=True)
     chosen, above_gate = choose(points, baselines)
     if not above_gate:
         print(f"no operating point is above the accuracy gate ({settings.pareto.gate}): submitting the dense baseline")
-    submit(set_up_experiment("pareto", params, int(chosen["seed"])), points, chosen, above_gate)
+    submit(open_run("pareto", settings, int(chosen["seed"])), points, chosen, above_gate)
 
 
 if __name__ == "__main__":

@@ -8,15 +8,11 @@ def prune_global(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None
 
     Reads models/baseline/SEED/; writes models/prune_global/SEED/ and metrics/prune_global/SEED.json and SEED.csv.
     """
-    from prunefront.methods.prune import prune
-    from prunefront.pipeline.run import record, set_up_experiment
+    from prunefront.methods.prune import prune as method
+    from prunefront.pipeline.stage import run_method
     from prunefront.pruning.masks import global_masks
 
-    experiment = set_up_experiment("prune_global", params, seed)
-    levels = experiment.params.prune.levels
-    with experiment.progress(len(levels)) as progress:
-        points = prune(experiment.dense_weights(), levels, global_masks, experiment.prunable)
-        record(experiment, points, progress)
+    run_method("prune_global", lambda r: method(r.dense, r.settings.levels, global_masks, r.prunable), params, seed)
 
 
 if __name__ == "__main__":

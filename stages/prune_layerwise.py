@@ -8,15 +8,16 @@ def prune_layerwise(seed: SeedOption = None, params: ParamsOption = PARAMS) -> N
 
     Reads models/baseline/SEED/; writes models/prune_layerwise/SEED/ and metrics/prune_layerwise/SEED.json and SEED.csv.
     """
-    from prunefront.methods.prune import prune
-    from prunefront.pipeline.run import record, set_up_experiment
+    from prunefront.methods.prune import prune as method
+    from prunefront.pipeline.stage import run_method
     from prunefront.pruning.masks import layerwise_masks
 
-    experiment = set_up_experiment("prune_layerwise", params, seed)
-    levels = experiment.params.prune.levels
-    with experiment.progress(len(levels)) as progress:
-        points = prune(experiment.dense_weights(), levels, layerwise_masks, experiment.prunable)
-        record(experiment, points, progress)
+    run_method(
+        "prune_layerwise",
+        lambda r: method(r.dense, r.settings.levels, layerwise_masks, r.prunable),
+        params,
+        seed,
+    )
 
 
 if __name__ == "__main__":

@@ -16,10 +16,12 @@ def publish(
 
     Reads metrics/, models/ and costs/; replaces FOLDER as a whole.
     """
-    from prunefront.pipeline.run import set_up_experiment
+    from prunefront.common.params import load_params
+    from prunefront.pipeline.run import open_run
     from prunefront.tools.publish import publish as write
 
-    write(set_up_experiment("publish", params), params, folder)
+    settings = load_params(params)
+    write(open_run("publish", settings, settings.seeds[0]), params, folder)
     print(f"wrote {folder}")
 
 

@@ -9,22 +9,16 @@ def random_layerwise(seed: SeedOption = None, params: ParamsOption = PARAMS) -> 
     Reads models/baseline/SEED/; writes models/random_layerwise/SEED/ and SEED.json and SEED.csv in
     metrics/random_layerwise/.
     """
-    from prunefront.pipeline.store import left_out
-
-    if left_out("random_layerwise", params, seed):
-        return
-
-    from prunefront.methods.iterative import iterative as walk
-    from prunefront.pipeline.run import record, set_up_experiment
+    from prunefront.methods.iterative import iterative as method
+    from prunefront.pipeline.stage import run_method
     from prunefront.pruning.saliency import random_scores
 
-    experiment = set_up_experiment("random_layerwise", params, seed)
-    training = experiment.params.random
-    with experiment.progress(len(training.levels), training.epochs) as progress:
-        trainer = experiment.trainer(progress, training)
-        score = random_scores(experiment.seed, layerwise=True)
-        points = walk(experiment.dense_weights(), trainer, training, score, experiment.prunable)
-        record(experiment, points, progress)
+    run_method(
+        "random_layerwise",
+        lambda r: method(r.dense, r.trainer, r.settings, random_scores(r.seed, layerwise=True), r.prunable),
+        params,
+        seed,
+    )
 
 
 if __name__ == "__main__":

@@ -9,24 +9,17 @@ def recalibrated_global(seed: SeedOption = None, params: ParamsOption = PARAMS) 
     Reads models/prune_global/SEED/; writes models/recalibrated_global/SEED/ and SEED.json and SEED.csv in
     metrics/recalibrated_global/.
     """
-    from prunefront.pipeline.store import left_out
-
-    if left_out("recalibrated_global", params, seed):
-        return
-
     from functools import partial
 
-    from prunefront.methods.recalibrate import recalibrate
-    from prunefront.pipeline.run import record, set_up_experiment
-    from prunefront.pipeline.store import load_nearest
+    from prunefront.methods.recalibrate import recalibrate as method
+    from prunefront.pipeline.stage import run_method
 
-    experiment = set_up_experiment("recalibrated_global", params, seed)
-    settings = experiment.params.recalibrate
-    pruned = partial(load_nearest, "prune_global", experiment.seed)
-    with experiment.progress(len(settings.levels)) as progress:
-        train = experiment.read("train")
-        points = recalibrate(pruned, settings.levels, experiment.make_model, train, settings.batch_size)
-        record(experiment, points, progress)
+    run_method(
+        "recalibrated_global",
+        lambda r: method(partial(r.load, "prune_global"), r.make_model, r.read("train"), r.settings),
+        params,
+        seed,
+    )
 
 
 if __name__ == "__main__":

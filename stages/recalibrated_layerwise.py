@@ -9,24 +9,17 @@ def recalibrated_layerwise(seed: SeedOption = None, params: ParamsOption = PARAM
     Reads models/prune_layerwise/SEED/; writes models/recalibrated_layerwise/SEED/ and SEED.json and SEED.csv in
     metrics/recalibrated_layerwise/.
     """
-    from prunefront.pipeline.store import left_out
-
-    if left_out("recalibrated_layerwise", params, seed):
-        return
-
     from functools import partial
 
-    from prunefront.methods.recalibrate import recalibrate
-    from prunefront.pipeline.run import record, set_up_experiment
-    from prunefront.pipeline.store import load_nearest
+    from prunefront.methods.recalibrate import recalibrate as method
+    from prunefront.pipeline.stage import run_method
 
-    experiment = set_up_experiment("recalibrated_layerwise", params, seed)
-    settings = experiment.params.recalibrate
-    pruned = partial(load_nearest, "prune_layerwise", experiment.seed)
-    with experiment.progress(len(settings.levels)) as progress:
-        train = experiment.read("train")
-        points = recalibrate(pruned, settings.levels, experiment.make_model, train, settings.batch_size)
-        record(experiment, points, progress)
+    run_method(
+        "recalibrated_layerwise",
+        lambda r: method(partial(r.load, "prune_layerwise"), r.make_model, r.read("train"), r.settings),
+        params,
+        seed,
+    )
 
 
 if __name__ == "__main__":

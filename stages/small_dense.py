@@ -8,21 +8,10 @@ def small_dense(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
 
     Writes models/small_dense/SEED/ and metrics/small_dense/SEED.json and SEED.csv.
     """
-    from prunefront.pipeline.store import left_out
+    from prunefront.methods.small_dense import small_dense as method
+    from prunefront.pipeline.stage import run_method
 
-    if left_out("small_dense", params, seed):
-        return
-
-    from prunefront.methods.small_dense import small_dense as walk
-    from prunefront.pipeline.run import record, set_up_experiment
-
-    experiment = set_up_experiment("small_dense", params, seed)
-    training = experiment.params.small_dense
-    with experiment.progress(len(training.levels), training.epochs) as progress:
-        trainer = experiment.trainer(progress, training)
-        shapes = [tuple(variable.shape) for variable in experiment.model.weights]
-        points = walk(experiment.make_model, shapes, trainer, training, experiment.prunable)
-        record(experiment, points, progress)
+    run_method("small_dense", lambda r: method(r.make_model, r.shapes, r.trainer, r.settings, r.prunable), params, seed)
 
 
 if __name__ == "__main__":

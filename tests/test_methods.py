@@ -20,7 +20,7 @@ from prunefront.models.built_in import build_network
 from prunefront.models.layers import owners, prunable
 from prunefront.models.weights import save_weights
 from prunefront.pruning.masks import apply_masks, count_zeros, nonzero_masks, pruned_count
-from prunefront.pruning.saliency import ALLOCATIONS
+from prunefront.pruning.saliency import ALLOCATIONS, magnitude
 from prunefront.pruning.schedules import cubic_sparsity
 from prunefront.sources.read import load
 from prunefront.tools.multiply_adds import multiply_adds
@@ -84,7 +84,7 @@ def test_freeze_holds_the_count_and_the_frozen_layers(digits, monkeypatch):
         return result
 
     monkeypatch.setattr(Trainer, "fit", spy)
-    points = list(freeze(start, digits.trainer, training, digits.owners, digits.prunable))
+    points = list(freeze(lambda _: (0.5, start), digits.trainer, training, magnitude, digits.prunable, digits.owners))
     assert [level for level, _ in points] == [0.5, 0.8, 0.97]
     for (level, weights), (begun, result, frozen) in zip(points, fits, strict=True):
         assert count_zeros(weights) == pruned_count(level, size_of(weights))
@@ -99,7 +99,8 @@ def test_freeze_holds_the_count_and_the_frozen_layers(digits, monkeypatch):
 def test_freeze_from_sparser_weights_keeps_their_count(digits):
     start = apply_masks(digits.dense, global_masks(digits.dense, 0.9))
     training = Freeze(levels=(0, 0.5, 0.95), frozen_share=0.9, allocation="global", **RETRAINING)
-    counts = [count_zeros(w) for _, w in freeze(start, digits.trainer, training, digits.owners, digits.prunable)]
+    points = freeze(lambda _: (0.9, start), digits.trainer, training, magnitude, digits.prunable, digits.owners)
+    counts = [count_zeros(w) for _, w in points]
     size = size_of(digits.dense)
     assert counts == [pruned_count(0.9, size), pruned_count(0.9, size), pruned_count(0.95, size)]
 
@@ -119,7 +120,7 @@ def test_layers_to_freeze_by_zero_count():
 def test_masked_keeps_exactly_its_zeros(digits, tmp_path):
     stored = {0.5: apply_masks(digits.dense, global_masks(digits.dense, 0.5))}
     training = Masked(levels=(0.5, 0.9), allocation="global", **RETRAINING)
-    points = list(masked(lambda _: (0.5, stored[0.5]), digits.trainer, training, digits.prunable))
+    points = list(masked(lambda _: (0.5, stored[0.5]), digits.trainer, training, magnitude, digits.prunable))
     for level, weights in points:
         assert count_zeros(weights) == pruned_count(level, size_of(weights))
         expected = nonzero_masks(apply_masks(stored[0.5], global_masks(stored[0.5], level)), digits.prunable)

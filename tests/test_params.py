@@ -4,7 +4,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from prunefront import InputError
-from prunefront.common.params import load_params
+from prunefront.common.params import METHODS, NULL_BASELINES, STAGES, load_params
 from tests.imports import ROOT
 
 PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
@@ -76,15 +76,13 @@ def test_the_workload_s_preset_is_the_report_s():
         ("recipes.plain.schedule", "linear", r"recipes.plain.schedule: input should be 'constant' or 'cosine'"),
         ("gradual.ramp_epochs", 10, r"gradual: expected ramp_epochs below epochs"),
         ("iterative.allocation", "erdos", r"iterative.allocation: input should be 'global', 'uniform', 'erk'"),
-        ("pareto.null_baselines", ["masked"], r"pareto.null_baselines.0: input should be 'random_global'"),
         ("masked.levels", [0.123456789], r"at most 8 decimals"),
         ("seeds", [], r"seeds: .*at least 1"),
         ("seeds", [1, 1], r"each seed once"),
         ("masked.levels", [0.2], r"masked.levels: expected no level below"),
         ("freeze.levels", [0.5], r"masked.levels: expected no level below the first of freeze.levels, 0.5"),
         ("prune.levels", [0.3, 0.9], r"freeze.levels: expected no level below the first of prune.levels, 0.3"),
-        ("pareto.methods", ["prune_glbal"], r"pareto.methods.0: input should be 'prune_global'"),
-        ("pareto.methods", ["masked", "masked"], r"pareto: expected each of methods and null_baselines once"),
+        ("pareto.methods", ["masked"], r"unknown parameter 'pareto.methods': expected one of gate"),
         ("model.weights", "", r"model.weights: expected a path; inputs/none stands for none"),
         ("model.weights", None, r"model.weights: .*path.*Received: None"),
         ("seeds", [0.0], r"seeds.0: .*valid integer"),
@@ -106,12 +104,15 @@ def test_wrong_parameters_are_named_in_one_line(key, value, message, tmp_path):
     assert "\n" not in str(caught.value)
 
 
-def test_a_run_without_any_operating_point_is_refused(tmp_path):
-    with pytest.raises(
-        InputError, match=r"pareto.methods: expected at least one method with levels \(received gradual\)"
-    ):
-        load_params(edited(tmp_path, ("pareto.methods", ["gradual"]), ("gradual.levels", [])))
-    load_params(edited(tmp_path, ("gradual.levels", []), ("gradual.epochs", 0)))
+def test_a_method_without_levels_is_left_out(tmp_path):
+    params = load_params(edited(tmp_path, ("gradual.levels", []), ("gradual.epochs", 0)))
+    assert params.levels("gradual") == ()
+
+
+def test_the_table_of_stages_is_the_pipeline():
+    pipeline = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
+    assert list(pipeline) == ["prepare", "baseline", *STAGES, "pareto"]
+    assert (*METHODS, *NULL_BASELINES) == tuple(STAGES)
 
 
 def test_a_missing_parameter_is_named(tmp_path):

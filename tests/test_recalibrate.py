@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from prunefront import InputError
+from prunefront.common.params import Recalibrate
 from prunefront.common.runtime import keras
 from prunefront.data.splits import Split
 from prunefront.methods.recalibrate import recalibrate
@@ -59,7 +60,9 @@ def test_a_layer_that_is_used_twice_takes_both_uses_into_account():
 def test_pruned_weights_keep_their_zeros():
     weights = build().get_weights()
     weights[4] = weights[4] * [[0, 1]] * 1.0
-    ((level, after),) = recalibrate(lambda level: (level, weights), [0.5], build, SPLIT, 10)
+    ((level, after),) = recalibrate(
+        lambda level: (level, weights), build, SPLIT, Recalibrate(levels=(0.5,), batch_size=10)
+    )
     assert level == 0.5
     for place in (0, 1, 4, 5):
         np.testing.assert_array_equal(after[place], weights[place])

@@ -2,7 +2,7 @@
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, Self, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import ErrorDetails
@@ -29,17 +29,6 @@ Positive = Annotated[float, Field(gt=0, strict=True)]
 # DVC reads recipes.NAME as a path of keys
 RecipeName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 BUILDER = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
-Method = Literal[
-    "prune_global",
-    "prune_layerwise",
-    "recalibrated_global",
-    "recalibrated_layerwise",
-    "freeze",
-    "masked",
-    "gradual",
-    "iterative",
-]
-NullBaseline = Literal["random_global", "random_layerwise", "small_dense"]
 Allocation = Literal["global", "uniform", "erk", "lamp"]
 
 
@@ -195,26 +184,31 @@ class SmallDense(Levels, Training):
 
 class Pareto(Section):
     gate: Share
-    methods: Annotated[tuple[Method, ...], Field(min_length=1)]
-    null_baselines: tuple[NullBaseline, ...]
-
-    @model_validator(mode="after")
-    def _each_once(self) -> Self:
-        for names in (self.methods, self.null_baselines):
-            if len(set(names)) != len(names):
-                raise ValueError("expected each of methods and null_baselines once")
-        return self
 
 
-SECTIONS = {
-    "prune_global": "prune",
-    "prune_layerwise": "prune",
-    "recalibrated_global": "recalibrate",
-    "recalibrated_layerwise": "recalibrate",
-    "random_global": "random",
-    "random_layerwise": "random",
+class Stage(NamedTuple):
+    """What is known of a method's stage: the section of its parameters, and whether it is shown but never submitted."""
+
+    section: str
+    null_baseline: bool = False
+
+
+STAGES = {
+    "prune_global": Stage("prune"),
+    "prune_layerwise": Stage("prune"),
+    "recalibrated_global": Stage("recalibrate"),
+    "recalibrated_layerwise": Stage("recalibrate"),
+    "freeze": Stage("freeze"),
+    "masked": Stage("masked"),
+    "gradual": Stage("gradual"),
+    "iterative": Stage("iterative"),
+    "random_global": Stage("random", null_baseline=True),
+    "random_layerwise": Stage("random", null_baseline=True),
+    "small_dense": Stage("small_dense", null_baseline=True),
 }
-"""The sections of the stages that do not go by the name of their section."""
+"""The stages of all methods, in the order of the pipeline and of the results."""
+METHODS = tuple(stage for stage, known in STAGES.items() if not known.null_baseline)
+NULL_BASELINES = tuple(stage for stage, known in STAGES.items() if known.null_baseline)
 
 
 class Params(Section):
@@ -236,12 +230,18 @@ class Params(Section):
     small_dense: SmallDense
     pareto: Pareto
 
+    def section(self, stage: str) -> Any:
+        """The parameters of a stage's own; None where a parameter file does not know the method yet."""
+        return getattr(self, STAGES[stage].section if stage in STAGES else stage)
+
     def levels(self, stage: str) -> tuple[float, ...]:
-        """The target sparsities of a method's or null baseline's stage; none if the method is left out."""
+        """The target sparsities of a stage of `STAGES` or of the baseline; none if the method is left out."""
+        if stage == "baseline":
+            return (0.0,)
         if stage == "small_dense" and not self.model.built_in:  # nobody knows a narrower form of another network
             return ()
-        section: Levels = getattr(self, SECTIONS.get(stage, stage))
-        return section.levels
+        section: Levels | None = self.section(stage)
+        return () if section is None else section.levels
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -262,10 +262,6 @@ class Params(Section):
                 raise ValueError(f"{name}.recipe: expected one with distillation: 0, a dense network has no teacher")
         if not self.prune.levels:
             raise ValueError("prune.levels: expected at least one level")
-        if not any(self.levels(name) for name in self.pareto.methods):
-            raise ValueError(
-                f"pareto.methods: expected at least one method with levels (received {', '.join(self.pareto.methods)})"
-            )
         if self.masked.levels and not self.freeze.levels:
             raise ValueError("freeze.levels: expected at least one, since method 4 starts from method 3's weights")
         if self.masked.levels and self.masked.levels[0] < self.freeze.levels[0]:

@@ -8,41 +8,42 @@ import pandas as pd
 
 from prunefront.common.errors import InputError
 from prunefront.common.files import digest, replacing, write_json
-from prunefront.common.params import Pareto
+from prunefront.common.params import METHODS, NULL_BASELINES, Params
 from prunefront.frontier.figures import draw_frontier
 from prunefront.frontier.pareto import hypervolumes, scored, select
 from prunefront.models.certificate import certify
 from prunefront.models.weights import load_weights
-from prunefront.pipeline.run import Experiment
+from prunefront.pipeline.run import Run
 from prunefront.pipeline.store import COUNTED_OVER, FRONTIER, PICTURE, SUBMITTED, SUMMARY, load_rows, weights_file
 from prunefront.training.trainer import evaluate
 
 
-def load_frontier(params: Pareto, seeds: tuple[int, ...]) -> pd.DataFrame:
-    """The scored operating points of the methods and seeds that the parameters name, and of no others.
+def load_frontier(params: Params) -> pd.DataFrame:
+    """The scored operating points of the methods with levels and of the seeds in the parameters, and of no others.
 
     Null baselines come last. They are neither on the frontier nor eligible: they show what the methods are worth.
 
     Raises:
         InputError: no method has any operating point, or results are missing or damaged.
     """
-    methods = _rows(params.methods, seeds)
+    gate = params.pareto.gate
+    methods = _rows(METHODS, params)
     if methods is None:
         raise InputError(
-            f"Expected an operating point of at least one method; give one of them levels. Received: none in the "
-            f"results of {', '.join(params.methods)}"
+            "Expected an operating point of at least one method; run `dvc repro`. Received: none in the results of "
+            f"{', '.join(METHODS)}"
         )
-    points = scored(methods, params.gate).assign(eligible=True)
-    null = _rows(params.null_baselines, seeds)
+    points = scored(methods, gate).assign(eligible=True)
+    null = _rows(NULL_BASELINES, params)
     if null is None:
         return points
-    shown = scored(null, params.gate).assign(on_frontier=False, eligible=False)
+    shown = scored(null, gate).assign(on_frontier=False, eligible=False)
     return pd.concat([points, shown], ignore_index=True)
 
 
-def _rows(stages: Sequence[str], seeds: tuple[int, ...]) -> pd.DataFrame | None:
-    tables = [load_rows(stage, seed) for stage in stages for seed in seeds]
-    filled = [table for table in tables if not table.empty]  # no levels, no points
+def _rows(stages: Sequence[str], params: Params) -> pd.DataFrame | None:
+    tables = [load_rows(stage, seed) for stage in stages if params.levels(stage) for seed in params.seeds]
+    filled = [table for table in tables if not table.empty]
     return pd.concat(filled, ignore_index=True) if filled else None
 
 
@@ -58,11 +59,11 @@ def choose(points: pd.DataFrame, baselines: pd.DataFrame) -> tuple[pd.Series, bo
     return baselines.assign(score=0.0).iloc[int(baselines["val_accuracy"].argmax())], False
 
 
-def submit(experiment: Experiment, points: pd.DataFrame, chosen: pd.Series, above_gate: bool) -> None:
+def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool) -> None:
     """Reads the test split, after the choice, for every point and the dense baseline, and writes every result.
 
     Args:
-        experiment: of the chosen point's seed.
+        run: of the chosen point's seed.
         points: all scored operating points.
         chosen: the row to submit.
         above_gate: whether it is above the accuracy gate.
@@ -70,8 +71,8 @@ def submit(experiment: Experiment, points: pd.DataFrame, chosen: pd.Series, abov
     Raises:
         InputError: the weights on disk are not those that the row was measured on.
     """
-    dense = load_rows("baseline", experiment.seed).iloc[0]
-    test, model = experiment.read("test"), experiment.model
+    dense = load_rows("baseline", run.seed).iloc[0]
+    test, model = run.read("test"), run.model
 
     def tested(row: pd.Series) -> float:
         model.set_weights(load_weights(_measured(row)))
@@ -87,7 +88,7 @@ def submit(experiment: Experiment, points: pd.DataFrame, chosen: pd.Series, abov
     certify(SUBMITTED)
     with replacing(FRONTIER) as partial:
         points.to_csv(partial, index=False, lineterminator="\n")
-    draw_frontier(points, experiment.params.pareto.gate, chosen, PICTURE)
+    draw_frontier(points, run.params.pareto.gate, chosen, PICTURE)
     submitted = {
         "method": str(chosen["method"]),
         "seed": int(chosen["seed"]),
@@ -104,7 +105,7 @@ def submit(experiment: Experiment, points: pd.DataFrame, chosen: pd.Series, abov
         },
     }
     baseline = {
-        "seed": experiment.seed,
+        "seed": run.seed,
         "val_accuracy": float(dense["val_accuracy"]),
         "test_accuracy": dense_accuracy,
     }

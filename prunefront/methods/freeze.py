@@ -1,6 +1,6 @@
 """Method 3 of the founding report: freeze the layers that hold most of the zeros, retrain the others."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from prunefront.common.params import Freeze
@@ -13,18 +13,19 @@ from prunefront.pruning.masks import (
     further_masks,
     prune_smallest,
 )
-from prunefront.pruning.saliency import ALLOCATIONS, Score
+from prunefront.pruning.saliency import Score
 
 if TYPE_CHECKING:
     from prunefront.training.trainer import Trainer
 
 
 def freeze(
-    start: Weights,
+    start: Callable[[float], tuple[float, Weights]],
     trainer: "Trainer",
-    training: Freeze,
-    owners: Sequence[int],
+    settings: Freeze,
+    score: Score,
     prunable: Sequence[bool],
+    owners: Sequence[int],
 ) -> Iterator[tuple[float, Weights]]:
     """Walks the levels upwards, each from the weights of the one before.
 
@@ -34,23 +35,22 @@ def freeze(
     that start sparser than a level keep the count of zeros that they have.
 
     Args:
-        start: method 1's weights at the first level.
+        start: gives method 1's weights at a level, with that level; the first level starts from them.
         trainer: retrains.
-        training: the levels, how to retrain, the allocation, and the share of all zeros that the frozen layers hold at
-            least.
-        owners: for each weight array the number of its layer, see `network.owners`.
+        settings: the levels, how to retrain, and the share of all zeros that the frozen layers hold at least.
+        score: the saliency score of further zeros.
         prunable: for each weight array whether it may be pruned.
+        owners: for each weight array the number of its layer.
     """
-    score = ALLOCATIONS[training.allocation]
-    weights = start
-    for level in training.levels:
+    _, weights = start(settings.levels[0])
+    for level in settings.levels:
         masks = further_masks(weights, level, prunable, score)
-        frozen = layers_to_freeze(masks, training.frozen_share, owners, prunable)
+        frozen = layers_to_freeze(masks, settings.frozen_share, owners, prunable)
         inside = [owner in frozen and allowed for owner, allowed in zip(owners, prunable, strict=True)]
         outside = [allowed and not within for within, allowed in zip(inside, prunable, strict=True)]
         needed = count_false(masks)
         begun = _merge(apply_masks(weights, masks), _thresholded(weights, needed, inside, score), inside)
-        retrained = trainer.fit(begun, training, frozen=frozen, label=f"{level:.1%}")
+        retrained = trainer.fit(begun, settings, frozen=frozen, label=f"{level:.1%}")
         # Zeros that never saw a gradient are still there: the frozen layers need to hold that many fewer.
         remaining = count_zeros([w for w, counted in zip(retrained, outside, strict=True) if counted])
         weights = _merge(retrained, _thresholded(weights, max(0, needed - remaining), inside, score), inside)

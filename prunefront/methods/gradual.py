@@ -11,7 +11,7 @@ from prunefront.training.trainer import Ramp, Trainer
 
 
 def gradual(
-    dense: Weights, trainer: "Trainer", training: Gradual, score: Score, prunable: Sequence[bool]
+    dense: Weights, trainer: "Trainer", settings: Gradual, score: Score, prunable: Sequence[bool]
 ) -> Iterator[tuple[float, Weights]]:
     """Walks the levels upwards, each from the weights of the one before.
 
@@ -22,7 +22,7 @@ def gradual(
     Args:
         dense: weights in model order to start from.
         trainer: retrains.
-        training: the levels, the ramp and how to retrain.
+        settings: the levels, the ramp and how to retrain.
         score: the saliency score.
         prunable: for each weight array whether it may be pruned.
     """
@@ -32,13 +32,13 @@ def gradual(
     def masks_at(current: Weights, sparsity: float) -> Masks:
         return further_masks(current, sparsity, prunable, score)
 
-    for level in training.levels:
+    for level in settings.levels:
         present = nonzero_masks(weights, prunable)
         initial = min(level, count_false(present) / pool)
-        ramp = _CubicRamp(masks_at, initial, level, trainer.steps(training, training.ramp_epochs), training.ramp_steps)
+        ramp = _CubicRamp(masks_at, initial, level, trainer.steps(settings, settings.ramp_epochs), settings.ramp_steps)
         ramp.settings = [initial, level, list(prunable)]
         weights = trainer.fit(
-            weights, training, masks=present, ramp=ramp, ramp_epochs=training.ramp_epochs, label=f"{level:.2%}"
+            weights, settings, masks=present, ramp=ramp, ramp_epochs=settings.ramp_epochs, label=f"{level:.2%}"
         )
         yield level, weights
 

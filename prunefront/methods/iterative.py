@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def iterative(
     dense: Weights,
     trainer: "Trainer",
-    training: Iterative | RandomMasks,
+    settings: Iterative | RandomMasks,
     score: Score,
     prunable: Sequence[bool],
 ) -> Iterator[tuple[float, Weights]]:
@@ -27,12 +27,12 @@ def iterative(
     Args:
         dense: weights in model order to start from.
         trainer: retrains.
-        training: the levels and how to retrain.
+        settings: the levels and how to retrain.
         score: the saliency score.
         prunable: for each weight array whether it may be pruned.
     """
     weights = dense
-    for level in training.levels:
+    for level in settings.levels:
         masks = further_masks(weights, level, prunable, score)
-        weights = trainer.fit(weights, training, masks=masks, label=f"{level:.2%}")
+        weights = trainer.fit(weights, settings, masks=masks, label=f"{level:.2%}")
         yield level, weights

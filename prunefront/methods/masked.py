@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from prunefront.common.params import Masked
 from prunefront.pruning.masks import Weights, apply_masks, further_masks, nonzero_masks
-from prunefront.pruning.saliency import ALLOCATIONS
+from prunefront.pruning.saliency import Score
 
 if TYPE_CHECKING:
     from prunefront.training.trainer import Trainer
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def masked(
     start: Callable[[float], tuple[float, Weights]],
     trainer: "Trainer",
-    training: Masked,
+    settings: Masked,
+    score: Score,
     prunable: Sequence[bool],
 ) -> Iterator[tuple[float, Weights]]:
     """Retrains at each level from method 3's weights, with every zero held.
@@ -22,11 +23,12 @@ def masked(
     Args:
         start: gives method 3's weights at a level, or at the highest level below it, with that level.
         trainer: retrains.
-        training: the levels, how to retrain, and the allocation.
+        settings: the levels and how to retrain.
+        score: the saliency score of further zeros.
         prunable: for each weight array whether it may be pruned.
     """
-    for level in training.levels:
+    for level in settings.levels:
         reached, weights = start(level)
         if reached < level:  # method 3 has no such level
-            weights = apply_masks(weights, further_masks(weights, level, prunable, ALLOCATIONS[training.allocation]))
-        yield level, trainer.fit(weights, training, masks=nonzero_masks(weights, prunable), label=f"{level:.1%}")
+            weights = apply_masks(weights, further_masks(weights, level, prunable, score))
+        yield level, trainer.fit(weights, settings, masks=nonzero_masks(weights, prunable), label=f"{level:.1%}")

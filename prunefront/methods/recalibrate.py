@@ -1,8 +1,9 @@
 """Methods 1 and 2 with the statistics of batch normalization computed anew, without labels and without training."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
+from prunefront.common.params import Recalibrate
 from prunefront.pruning.masks import Weights
 
 if TYPE_CHECKING:
@@ -12,10 +13,9 @@ if TYPE_CHECKING:
 
 def recalibrate(
     pruned: Callable[[float], tuple[float, Weights]],
-    levels: Sequence[float],
     make_model: "Callable[[], keras.Model]",
     train: "Split",
-    batch_size: int,
+    settings: Recalibrate,
 ) -> Iterator[tuple[float, Weights]]:
     """Gives the pruned weights of each level the statistics that their own activations have.
 
@@ -25,10 +25,9 @@ def recalibrate(
 
     Args:
         pruned: gives the pruned weights at a level, with that level.
-        levels: target sparsities.
         make_model: builds the network.
         train: training examples, whose labels are not looked at.
-        batch_size: examples a forward pass.
+        settings: the levels, and how many examples go into a forward pass.
 
     Raises:
         InputError: the network has no BatchNormalization.
@@ -36,8 +35,8 @@ def recalibrate(
     from prunefront.training.statistics import measure_statistics
 
     model = make_model()
-    for level in levels:
+    for level in settings.levels:
         _, weights = pruned(level)
         model.set_weights(weights)
-        measure_statistics(model, train, batch_size)
+        measure_statistics(model, train, settings.batch_size)
         yield level, model.get_weights()

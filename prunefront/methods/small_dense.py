@@ -25,7 +25,7 @@ def small_dense(
     make_narrow: "Callable[[float], keras.Model]",
     shapes: Sequence[tuple[int, ...]],
     trainer: "Trainer",
-    training: SmallDense,
+    settings: SmallDense,
     prunable: Sequence[bool],
 ) -> Iterator[tuple[float, Weights]]:
     """Trains at each level, from random weights, the widest network that has no more parameters than a sparse one.
@@ -36,7 +36,7 @@ def small_dense(
         make_narrow: builds the network at a width in (0, 1].
         shapes: of the full network's weights.
         trainer: trains.
-        training: the levels and how to train.
+        settings: the levels and how to train.
         prunable: for each weight array whether it may be pruned.
 
     Raises:
@@ -44,7 +44,7 @@ def small_dense(
     """
     sizes = [prod(shape) for shape in shapes]
     pool = sum(size for size, chosen in zip(sizes, prunable, strict=True) if chosen)
-    for level in training.levels:
+    for level in settings.levels:
         limit = sum(sizes) - pruned_count(level, pool)
         grains = bisect_right(range(1, GRAIN + 1), limit, key=lambda g: make_narrow(g / GRAIN).count_params())
         if grains == 0:
@@ -53,7 +53,7 @@ def small_dense(
                 f"parameters or more. Received: {level}, which leaves {limit}"
             )
         build = partial(make_narrow, grains / GRAIN)
-        weights = replace(trainer, make_model=build).fit(None, training, label=f"{level:.2%}")
+        weights = replace(trainer, make_model=build).fit(None, settings, label=f"{level:.2%}")
         yield level, widen(weights, shapes)
 
 

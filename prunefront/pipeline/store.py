@@ -10,7 +10,6 @@ import pandas as pd
 
 from prunefront.common.errors import InputError
 from prunefront.common.files import digest, replacing, replacing_folder, write_json
-from prunefront.common.params import load_params
 from prunefront.models.weights import load_weights
 from prunefront.pruning.masks import Weights
 
@@ -113,22 +112,10 @@ def write_rows(stage: str, seed: int, rows: pd.DataFrame, cost: dict[str, float]
     write_json(cost_file(stage, seed), {"rows_sha256": digest(path), **cost})
 
 
-def left_out(stage: str, params_file: Path, seed: int | None) -> bool:
-    """Whether the parameters leave a method's stage out, for want of levels; if so, its empty results are written.
-
-    Needs no TensorFlow, so that such a stage takes no time.
-    """
-    params = load_params(params_file)
-    if params.levels(stage):
-        return False
-    number = params.seeds[0] if seed is None else seed
-    with replacing_folder(weights_folder(stage, number)):
-        write_rows(stage, number, pd.DataFrame(columns=COLUMNS), {"epochs": 0})
-    why = (
-        "no levels" if stage != "small_dense" or params.model.built_in else "only the built-in network can be narrower"
-    )
-    print(f"{stage}: left out, {why}")
-    return True
+def write_no_points(stage: str, seed: int) -> None:
+    """The empty results of a method that is left out."""
+    with replacing_folder(weights_folder(stage, seed)):
+        write_rows(stage, seed, pd.DataFrame(columns=COLUMNS), {"epochs": 0})
 
 
 def summary(rows: pd.DataFrame) -> dict[str, object]:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from prunefront.common.errors import InputError
-from prunefront.common.params import Params, load_params
+from prunefront.common.params import METHODS, STAGES, Params, load_params
 from prunefront.common.runtime import keras, set_up
 from prunefront.data.batches import at_hand
 from prunefront.data.splits import Split, scaled
@@ -135,7 +135,7 @@ def _level_table(subject: Subject, ledger: Ledger) -> Table:
     # the biases of a new network are zero: only kernels can tell that one has been pruned
     present = ledger.prunable_zeros if ledger.kernel_zeros else 0
     most = max(0, ledger.prunable_parameters - 1) / max(1, ledger.trainable_parameters)
-    for method in (*subject.params.pareto.methods, *subject.params.pareto.null_baselines):
+    for method in STAGES:
         levels = subject.params.levels(method)
         if not levels:
             table.add_row(method, "none", "", "", "", "left out")
@@ -174,7 +174,7 @@ def _warnings(subject: Subject, ledger: Ledger) -> Iterator[str]:
             yield f"{path} is used {called[id(layer)]} times with the same weights, which are counted and pruned once"
         if any(own[id(variable)] > 1 for variable in _own_weights(layer)):
             yield f"{path} shares weights with another layer; they are counted and pruned once"
-    for method in params.pareto.methods:
+    for method in METHODS:
         yield from _emptied(subject, method)
 
 
@@ -201,5 +201,5 @@ def _emptied(subject: Subject, method: str) -> Iterator[str]:
 def _masks(subject: Subject, method: str, weights: Weights, level: float) -> Masks:
     if method.endswith("layerwise"):
         return layerwise_masks(weights, level, subject.prunable)
-    allocation = getattr(getattr(subject.params, method, None), "allocation", "global")
+    allocation = getattr(subject.params.section(method), "allocation", "global")
     return further_masks(weights, level, subject.prunable, ALLOCATIONS[allocation])

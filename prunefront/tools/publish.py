@@ -12,21 +12,21 @@ import pandas as pd
 
 from prunefront.common.errors import InputError
 from prunefront.common.files import digest, replacing_folder, write_json
-from prunefront.common.params import Params
+from prunefront.common.params import STAGES, Params
 from prunefront.common.runtime import tf
 from prunefront.models.weights import load_named_weights, load_weights
-from prunefront.pipeline.run import Experiment
+from prunefront.pipeline.run import Run
 from prunefront.pipeline.store import FRONTIER, PICTURE, SUBMITTED, SUMMARY, cost_file, rows_file
 from prunefront.tools.multiply_adds import multiply_adds
 
 PUBLISHED = {"frontier.csv", "pareto.json", "pareto.png", "params.yaml", "cost.json", "submitted.npz"}
 
 
-def publish(experiment: Experiment, params_file: Path, folder: Path) -> None:
+def publish(run: Run, params_file: Path, folder: Path) -> None:
     """Writes `folder`: frontier, summary, picture, parameters, cost, and the submitted weights as a small `.npz`.
 
     Args:
-        experiment: of the run.
+        run: of the run.
         params_file: the parameters that it ran with.
         folder: replaced as a whole, if it holds nothing else.
 
@@ -40,7 +40,7 @@ def publish(experiment: Experiment, params_file: Path, folder: Path) -> None:
         raise InputError(f"Expected a complete run; run `dvc repro`. Received: no {', '.join(missing)}")
     points = pd.read_csv(FRONTIER)
     ran = set(zip(points["method"], points["seed"], points["target_sparsity"], strict=True))
-    if ran != _operating_points(experiment.params):
+    if ran != _operating_points(run.params):
         raise InputError(
             f"Expected {FRONTIER} to be by the parameters in {params_file}; run `dvc repro`. Received: other"
         )
@@ -50,24 +50,26 @@ def publish(experiment: Experiment, params_file: Path, folder: Path) -> None:
         shutil.copyfile(params_file, partial / "params.yaml")
         arrays = {name.replace("/", "."): array for name, array in load_named_weights(SUBMITTED).items()}
         np.savez_compressed(partial / "submitted.npz", allow_pickle=False, **arrays)
-        write_json(partial / "cost.json", cost(experiment))
+        write_json(partial / "cost.json", cost(run))
 
 
-def cost(experiment: Experiment) -> dict[str, Any]:
+def cost(run: Run) -> dict[str, Any]:
     """What the run's stages spent on training, as far as they ran here.
 
     Multiply-adds are those of the dense network, `forward_passes` times: zeros save nothing in training. For the narrow
     dense networks that is an upper bound.
     """
-    model, weights = experiment.model, load_weights(SUBMITTED)
-    example = experiment.validation.x[:1]
+    model, weights = run.model, load_weights(SUBMITTED)
+    example = run.validation.x[:1]
     dense = multiply_adds(model, [np.ones(w.shape) for w in weights], example)
     stages: dict[str, Any] = {}
-    for stage in ("baseline", *experiment.params.pareto.methods, *experiment.params.pareto.null_baselines):
-        for seed in experiment.params.seeds:
+    for stage in ("baseline", *STAGES):
+        for seed in run.params.seeds:
             path, rows = cost_file(stage, seed), rows_file(stage, seed)
-            spent = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-            if spent.pop("rows_sha256", "") != digest(rows) or spent["epochs"] == 0:
+            if not (path.exists() and rows.exists()):
+                continue
+            spent = json.loads(path.read_text(encoding="utf-8"))
+            if spent.pop("rows_sha256") != digest(rows) or spent["epochs"] == 0:
                 continue  # of another run than these results, or nothing
             spent["multiply_adds"] = dense * spent["forward_passes"]
             stages.setdefault(stage, {})[str(seed)] = spent
@@ -80,12 +82,7 @@ def cost(experiment: Experiment) -> dict[str, Any]:
 
 def _operating_points(params: Params) -> set[tuple[str, int, float]]:
     """(method, seed, level) of every point that the parameters ask for."""
-    return {
-        (stage, seed, level)
-        for stage in (*params.pareto.methods, *params.pareto.null_baselines)
-        for seed in params.seeds
-        for level in params.levels(stage)
-    }
+    return {(stage, seed, level) for stage in STAGES for seed in params.seeds for level in params.levels(stage)}
 
 
 def _names(folder: Path) -> set[str]:
