@@ -15,7 +15,7 @@ def freeze(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
 
     run_method(
         "freeze",
-        lambda r: method(partial(r.load, "prune_global"), r.trainer, r.settings, r.score, r.prunable, r.owners),
+        lambda r: method(partial(r.load, "prune_global"), r.trainer, r.settings, r.score, r.prunable, r.layer_numbers),
         params,
         seed,
     )

@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 from prunefront import load_weights
 from prunefront.models.certificate import verify
 from prunefront.models.counts import count
-from prunefront.models.layers import prunable
+from prunefront.models.layers import describe_weights
 from prunefront.models.model_files import load_model
 from tests.imports import ROOT
 from tests.test_pipeline import ENVIRONMENT, run, set_params
@@ -109,7 +109,8 @@ def test_a_table_in_a_project_of_its_own_by_dvc(tmp_path):
     for mine, theirs in zip(kept, dense.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
     dense.load_weights(project / "models" / "submitted.weights.h5")
-    assert count(dense, prunable(dense)).trainable_zeros == summary["submitted"]["ledger"]["trainable"]["zeros"]
+    counted = count(describe_weights(dense), dense.get_weights())
+    assert counted.trainable_zeros == summary["submitted"]["ledger"]["trainable"]["zeros"]
     assert {p.name for p in project.iterdir()} >= {
         "dvc.yaml",
         "params.yaml",

@@ -10,20 +10,21 @@ import pytest
 from prunefront import global_masks, layerwise_masks, load_weights
 from prunefront.common.params import Freeze, Gradual, Iterative, Masked, Recipe, SmallDense, Training, load_params
 from prunefront.common.runtime import keras, set_up
-from prunefront.methods import gradual as gradual_module
 from prunefront.methods.freeze import freeze, layers_to_freeze
+from prunefront.methods.gradual import gradual
 from prunefront.methods.iterative import iterative
 from prunefront.methods.masked import masked
 from prunefront.methods.prune import prune
 from prunefront.methods.small_dense import small_dense, widen
 from prunefront.models.built_in import build_network
-from prunefront.models.layers import owners, prunable
+from prunefront.models.layers import describe_weights, prunable
 from prunefront.models.weights import save_weights
 from prunefront.pruning.masks import apply_masks, count_zeros, nonzero_masks, pruned_count
 from prunefront.pruning.saliency import ALLOCATIONS, magnitude
 from prunefront.pruning.schedules import cubic_sparsity
 from prunefront.sources.read import load
 from prunefront.tools.multiply_adds import multiply_adds
+from prunefront.training import trainer as trainer_module
 from prunefront.training.held_step import assert_held
 from prunefront.training.hold import hold_masks
 from prunefront.training.progress import Progress
@@ -55,7 +56,12 @@ def digits(tmp_path_factory):
     model = trainer.make_model()
     dense = trainer.fit(None, Training(**RETRAINING))
     return SimpleNamespace(
-        trainer=trainer, dense=dense, model=model, owners=owners(model), prunable=prunable(model), train=train
+        trainer=trainer,
+        dense=dense,
+        model=model,
+        numbers=[weight.number for weight in describe_weights(model)],
+        prunable=prunable(model),
+        train=train,
     )
 
 
@@ -84,14 +90,14 @@ def test_freeze_holds_the_count_and_the_frozen_layers(digits, monkeypatch):
         return result
 
     monkeypatch.setattr(Trainer, "fit", spy)
-    points = list(freeze(lambda _: (0.5, start), digits.trainer, training, magnitude, digits.prunable, digits.owners))
+    points = list(freeze(lambda _: (0.5, start), digits.trainer, training, magnitude, digits.prunable, digits.numbers))
     assert [level for level, _ in points] == [0.5, 0.8, 0.97]
     for (level, weights), (begun, result, frozen) in zip(points, fits, strict=True):
         assert count_zeros(weights) == pruned_count(level, size_of(weights))
         assert 0 < len(frozen) < 6
         changed = [not np.array_equal(b, r) for b, r in zip(begun, result, strict=True)]
-        assert changed == [owner not in frozen for owner in digits.owners]
-        for owner, before, after in zip(digits.owners, begun, result, strict=True):
+        assert changed == [owner not in frozen for owner in digits.numbers]
+        for owner, before, after in zip(digits.numbers, begun, result, strict=True):
             if owner in frozen:
                 assert before.tobytes() == after.tobytes()
 
@@ -99,7 +105,7 @@ def test_freeze_holds_the_count_and_the_frozen_layers(digits, monkeypatch):
 def test_freeze_from_sparser_weights_keeps_their_count(digits):
     start = apply_masks(digits.dense, global_masks(digits.dense, 0.9))
     training = Freeze(levels=(0, 0.5, 0.95), frozen_share=0.9, allocation="global", **RETRAINING)
-    points = freeze(lambda _: (0.9, start), digits.trainer, training, magnitude, digits.prunable, digits.owners)
+    points = freeze(lambda _: (0.9, start), digits.trainer, training, magnitude, digits.prunable, digits.numbers)
     counts = [count_zeros(w) for _, w in points]
     size = size_of(digits.dense)
     assert counts == [pruned_count(0.9, size), pruned_count(0.9, size), pruned_count(0.95, size)]
@@ -196,15 +202,15 @@ def test_gradual_follows_the_cubic_curve_and_retrains_at_the_level(digits, monke
         levels=(0.5, 0.9), allocation="uniform", ramp_epochs=1, ramp_steps=5, **{**RETRAINING, "epochs": 3}
     )
     counts = []
-    plain = gradual_module.prune_further
+    plain = trainer_module.prune_further
 
     def spy(model, masks, **kwargs):
         plain(model, masks, **kwargs)
         counts.append(count_zeros(model.get_weights()))
 
-    monkeypatch.setattr(gradual_module, "prune_further", spy)
+    monkeypatch.setattr(trainer_module, "prune_further", spy)
     score = ALLOCATIONS["uniform"]
-    points = list(gradual_module.gradual(digits.dense, digits.trainer, training, score, digits.prunable))
+    points = list(gradual(digits.dense, digits.trainer, training, score, digits.prunable))
     size = size_of(digits.dense)
     assert [count_zeros(w) for _, w in points] == [pruned_count(0.5, size), pruned_count(0.9, size)]
     steps = digits.trainer.steps(training, 1)

@@ -5,7 +5,7 @@ from prunefront import InputError, load_weights, sparsity
 from prunefront.common.runtime import keras
 from prunefront.models.built_in import build_network
 from prunefront.models.counts import count
-from prunefront.models.layers import freeze_layers, layer_paths, owners, prunable
+from prunefront.models.layers import describe_weights, freeze_layers, prunable
 from prunefront.models.weights import check_shapes
 
 
@@ -52,7 +52,7 @@ def test_prunable_leaves_out_normalization_and_optionally_biases():
     model = keras.Sequential([keras.Input((4,)), layers.Dense(3), layers.BatchNormalization(), layers.Dense(2)])
     assert prunable(model) == [True, True, False, False, False, False, True, True]
     assert prunable(model, biases=False) == [True, False, False, False, False, False, True, False]
-    ledger = count(model, prunable(model))
+    ledger = count(describe_weights(model), model.get_weights())
     assert (ledger.kernel_zeros, ledger.kernel_parameters) == (0, 12 + 6)
     assert (ledger.prunable_zeros, ledger.prunable_parameters) == (3 + 2, 12 + 3 + 6 + 2)  # biases are 0 at first
     assert (ledger.trainable_zeros, ledger.trainable_parameters) == (3 + 3 + 2, 12 + 3 + 3 + 3 + 6 + 2)  # and beta
@@ -61,7 +61,7 @@ def test_prunable_leaves_out_normalization_and_optionally_biases():
 
 def test_owners_and_freezing_by_number():
     model = build_network((10, 10, 1), 2)
-    assert owners(model) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    assert [weight.number for weight in describe_weights(model)] == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
     freeze_layers(model, {0, 4})
     trained = [v.path.split("/")[1] for v in model.trainable_weights]
     assert sorted(set(trained)) == ["conv2", "conv3", "conv4", "dense2"]
@@ -91,7 +91,8 @@ def test_patterns_name_layers_by_path_or_name():
     def kernels(**patterns):
         return prunable(model, biases=False, **patterns)[::2]
 
-    assert layer_paths(model) == ["block/a", "block/a", "block/b", "block/b", "head", "head"]
+    layers = [weight.layer for weight in describe_weights(model)]
+    assert layers == ["block/a", "block/a", "block/b", "block/b", "head", "head"]
     assert kernels(include=["block"]) == [True, True, False]
     assert kernels(exclude=["block/b"]) == [True, False, True]
     assert kernels(include=["a", "he*"]) == [True, False, True]

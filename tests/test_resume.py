@@ -7,11 +7,14 @@ import pytest
 
 from prunefront.models.built_in import build_network
 from prunefront.pruning.masks import global_masks
+from prunefront.pruning.saliency import erk, lamp, random_scores
+from prunefront.pruning.schedules import Ramp
 from prunefront.training.progress import Progress
 from prunefront.training.resume import FinishedFits
 from prunefront.training.trainer import Trainer
 from tests.test_methods import PLAIN
 from tests.test_recipes import IMAGES, TRAINING, recipe
+from tests.test_stages import python
 
 TRAINING = TRAINING.model_copy(update={"epochs": 1, "learning_rate": 0.01})
 
@@ -49,3 +52,24 @@ def test_any_difference_trains_anew(trainer):
     replace(trainer, recipe=recipe(label_smoothing=0.1)).fit(start, TRAINING)
     replace(trainer, train=replace(IMAGES, y=IMAGES.y[::-1])).fit(start, TRAINING)
     assert len(list(trainer.finished.folder.iterdir())) == 10
+
+
+def test_any_difference_in_a_ramp_trains_anew(trainer):
+    start = trainer.fit(None, TRAINING)
+    ramp = Ramp(0.0, 0.5, 1, 2, lamp, (True,) * len(start))
+    dense = [np.ones(w.shape, bool) for w in start]
+    longer = TRAINING.model_copy(update={"epochs": 2})
+    for other in ({}, {"final": 0.6}, {"every": 3}, {"score": erk}, {"prunable": (False, *ramp.prunable[1:])}):
+        trainer.fit(start, longer, masks=dense, ramp=replace(ramp, **other))
+        trainer.fit(start, longer, masks=dense, ramp=replace(ramp, **other))
+    assert len(list(trainer.finished.folder.iterdir())) == 1 + 5
+    with pytest.raises(TypeError, match="a function at the top level of a module"):
+        trainer.fit(start, longer, masks=dense, ramp=replace(ramp, score=random_scores(0, layerwise=True)))
+
+
+def test_the_code_that_counts_is_what_has_been_imported():
+    code = "from pathlib import Path; from prunefront.training import resume; import stages.freeze\n"
+    code += "print(*sorted(Path(p).relative_to(Path.cwd()).as_posix() for p in resume._imported()))"
+    files = python("-c", code).stdout.split()
+    assert {"prunefront/training/resume.py", "prunefront/pruning/masks.py", "stages/freeze.py"} <= set(files)
+    assert not any(part in file for part in ("tools", "methods", "frontier", "sources") for file in files)

@@ -25,7 +25,7 @@ def freeze(
     settings: Freeze,
     score: Score,
     prunable: Sequence[bool],
-    owners: Sequence[int],
+    layer_numbers: Sequence[int],
 ) -> Iterator[tuple[float, Weights]]:
     """Walks the levels upwards, each from the weights of the one before.
 
@@ -40,13 +40,13 @@ def freeze(
         settings: the levels, how to retrain, and the share of all zeros that the frozen layers hold at least.
         score: the saliency score of further zeros.
         prunable: for each weight array whether it may be pruned.
-        owners: for each weight array the number of its layer.
+        layer_numbers: for each weight array the number of its layer.
     """
     _, weights = start(settings.levels[0])
     for level in settings.levels:
         masks = further_masks(weights, level, prunable, score)
-        frozen = layers_to_freeze(masks, settings.frozen_share, owners, prunable)
-        inside = [owner in frozen and allowed for owner, allowed in zip(owners, prunable, strict=True)]
+        frozen = layers_to_freeze(masks, settings.frozen_share, layer_numbers, prunable)
+        inside = [owner in frozen and allowed for owner, allowed in zip(layer_numbers, prunable, strict=True)]
         outside = [allowed and not within for within, allowed in zip(inside, prunable, strict=True)]
         needed = count_false(masks)
         begun = _merge(apply_masks(weights, masks), _thresholded(weights, needed, inside, score), inside)
@@ -57,18 +57,20 @@ def freeze(
         yield level, weights
 
 
-def layers_to_freeze(masks: Masks, share: float, owners: Sequence[int], prunable: Sequence[bool]) -> frozenset[int]:
+def layers_to_freeze(
+    masks: Masks, share: float, layer_numbers: Sequence[int], prunable: Sequence[bool]
+) -> frozenset[int]:
     """The layers with most zeros, largest count first, until they hold `share` of the zeros, and have room for all.
 
     Args:
         masks: the level's masks; False = zero.
         share: in [0, 1].
-        owners: for each mask the number of its layer.
+        layer_numbers: for each mask the number of its layer.
         prunable: for each mask whether its weights may be pruned: only those give room.
     """
-    zeros = dict.fromkeys(owners, 0)
-    room = dict.fromkeys(owners, 0)
-    for mask, owner, allowed in zip(masks, owners, prunable, strict=True):
+    zeros = dict.fromkeys(layer_numbers, 0)
+    room = dict.fromkeys(layer_numbers, 0)
+    for mask, owner, allowed in zip(masks, layer_numbers, prunable, strict=True):
         zeros[owner] += count_false([mask])
         room[owner] += mask.size if allowed else 0
     total = sum(zeros.values())

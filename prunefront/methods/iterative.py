@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def iterative(
-    dense: Weights,
+    start: Weights,
     trainer: "Trainer",
     settings: Iterative | RandomMasks,
     score: Score,
@@ -25,13 +25,13 @@ def iterative(
     sparser than a level keep the zeros that they have.
 
     Args:
-        dense: weights in model order to start from.
+        start: the dense weights, in model order.
         trainer: retrains.
         settings: the levels and how to retrain.
         score: the saliency score.
         prunable: for each weight array whether it may be pruned.
     """
-    weights = dense
+    weights = start
     for level in settings.levels:
         masks = further_masks(weights, level, prunable, score)
         weights = trainer.fit(weights, settings, masks=masks, label=f"{level:.2%}")

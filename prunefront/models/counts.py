@@ -1,12 +1,13 @@
-"""The sparsity ledger: how many zeros, out of how many, counted over what."""
+"""How many zeros, out of how many weights, counted over what."""
 
 import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from prunefront.common.runtime import keras
-from prunefront.models.layers import kernels, layer_paths
+import numpy as np
+
+from prunefront.models.layers import WeightInfo
 from prunefront.pruning.masks import count_zeros
 
 
@@ -24,23 +25,16 @@ class Ledger:
     all_parameters: int
 
 
-def count(model: "keras.Model", chosen: Sequence[bool]) -> Ledger:
-    """Counts the zeros in a model's present weights. Call it before layers are frozen.
+def count(weights: Sequence[WeightInfo], arrays: Sequence[np.ndarray]) -> Ledger:
+    """Counts the zeros.
 
     Args:
-        model: built.
-        chosen: which arrays are prunable, see `prunable`.
+        weights: what the arrays are.
+        arrays: the values, in the same order.
     """
-    trainable = {id(variable) for variable in model.trainable_weights}
     sums: Counter[str] = Counter()
-    each = zip(model.weights, model.get_weights(), kernels(model), chosen, strict=True)
-    for variable, array, kernel, pruned in each:
-        kinds = {
-            "kernel": kernel,
-            "prunable": pruned,
-            "trainable": id(variable) in trainable,
-            "all": True,
-        }
+    for weight, array in zip(weights, arrays, strict=True):
+        kinds = {"kernel": weight.kernel, "prunable": weight.prunable, "trainable": weight.trainable, "all": True}
         zeros = count_zeros([array])
         for kind, counted in kinds.items():
             sums[f"{kind}_zeros"] += zeros if counted else 0
@@ -48,22 +42,16 @@ def count(model: "keras.Model", chosen: Sequence[bool]) -> Ledger:
     return Ledger(**sums)
 
 
-def describe(model: "keras.Model", chosen: Sequence[bool]) -> str:
-    """Two lines for the log: which layers are pruned and which are not, with their numbers of trainable parameters.
-
-    Args:
-        model: built.
-        chosen: which arrays are prunable, see `prunable`.
-    """
-    trainable = {id(variable) for variable in model.trainable_weights}
+def describe(weights: Sequence[WeightInfo]) -> str:
+    """Two lines for the log: which layers are pruned and which are not, with their numbers of trainable parameters."""
     pruned: Counter[str] = Counter()
     left: Counter[str] = Counter()
-    for variable, path, yes in zip(model.weights, layer_paths(model), chosen, strict=True):
-        size = math.prod(variable.shape)
-        if id(variable) not in trainable:
+    for weight in weights:
+        size = math.prod(weight.shape)
+        if not weight.trainable:
             left["not trainable"] += size
         else:
-            (pruned if yes else left)[path] += size
+            (pruned if weight.prunable else left)[weight.layer] += size
 
     def listed(counts: Counter[str]) -> str:
         names = ", ".join(f"{path} {size:,}" for path, size in counts.items())

@@ -1,14 +1,106 @@
-"""The built-in network, and what the methods need to know of any Keras model."""
+"""What the methods need to know of any Keras model: its layers, and what each of its weight arrays is."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any
 
 from prunefront.common.errors import InputError
-from prunefront.common.params import Prune
 from prunefront.common.runtime import keras
 from prunefront.pruning.masks import Masks
+
+
+@dataclass(frozen=True)
+class WeightInfo:
+    """What a weight array is.
+
+    Attributes:
+        path: its own, such as `network/dense1/kernel`.
+        layer: the path of the layer that owns it, such as `encoder/query`.
+        layer_type: the name of that layer's class.
+        number: that layer's number, counted in model order.
+        shape: of the array.
+        kernel: whether it is a kernel or a table of embeddings, see `is_kernel`.
+        trainable: whether training changes it.
+        prunable: whether the methods may prune it, see `prunable`.
+    """
+
+    path: str
+    layer: str
+    layer_type: str
+    number: int
+    shape: tuple[int, ...]
+    kernel: bool
+    trainable: bool
+    prunable: bool
+
+
+def prunable(
+    model: "keras.Model", biases: bool = True, include: Sequence[str] = ("*",), exclude: Sequence[str] = ()
+) -> list[bool]:
+    """For each array of `model.get_weights()`, whether the methods may prune it; arguments as `describe_weights`."""
+    return [weight.prunable for weight in describe_weights(model, biases, include, exclude)]
+
+
+def describe_weights(
+    model: "keras.Model", biases: bool = True, include: Sequence[str] = ("*",), exclude: Sequence[str] = ()
+) -> list[WeightInfo]:
+    """What each array of `model.get_weights()` is. Call it before layers are frozen.
+
+    Prunable are the trainable kernels, embeddings and biases outside normalization layers, in layers whose name or path
+    matches a pattern of `include` and none of `exclude`.
+
+    Args:
+        model: built.
+        biases: False leaves out the biases.
+        include, exclude: names of layers, with `*` and `?` as wildcards, such as `conv*` or `encoder/*`. A pattern that
+            is the name of a layer stands for all layers inside of it too.
+
+    Raises:
+        InputError: a pattern matches no layer with weights.
+    """
+    normalization = (
+        keras.layers.BatchNormalization,
+        keras.layers.GroupNormalization,
+        keras.layers.LayerNormalization,
+        keras.layers.RMSNormalization,
+        keras.layers.SpectralNormalization,
+        keras.layers.UnitNormalization,
+    )
+    # the innermost layer comes last and owns
+    place = {id(variable): (path, layer) for path, layer in layers_of(model) for variable in layer.weights}
+    excluded = {
+        id(variable) for _, layer in layers_of(model) if isinstance(layer, normalization) for variable in layer.weights
+    }
+    trainable = {id(variable) for variable in model.trainable_weights}
+    _check_patterns((*include, *exclude), [place[id(variable)][0] for variable in model.weights])
+    numbers: dict[int, int] = {}
+    described = []
+    for variable in model.weights:
+        path, layer = place[id(variable)]
+        kernel = is_kernel(variable, layer)
+        bias = "bias" in variable.path.rpartition("/")[2]
+        may_be_pruned = (
+            id(variable) in trainable
+            and id(variable) not in excluded
+            and (biases if bias else kernel)
+            and any(_named(path, pattern) for pattern in include)
+            and not any(_named(path, pattern) for pattern in exclude)
+        )
+        described.append(
+            WeightInfo(
+                path=variable.path,
+                layer=path,
+                layer_type=type(layer).__name__,
+                number=numbers.setdefault(id(layer), len(numbers)),
+                shape=tuple(variable.shape),
+                kernel=kernel,
+                trainable=id(variable) in trainable,
+                prunable=may_be_pruned,
+            )
+        )
+    return described
 
 
 def is_kernel(variable: Any, owner: "keras.Layer") -> bool:
@@ -22,33 +114,26 @@ def is_kernel(variable: Any, owner: "keras.Layer") -> bool:
     return len(variable.shape) > 1 and "bias" not in name and not type(owner).__module__.startswith("keras.")
 
 
-def kernels(model: "keras.Model") -> list[bool]:
-    """For each array of `model.get_weights()`, whether it is a kernel or a table of embeddings, see `is_kernel`."""
-    layer_of = owning_layers(model)
-    return [is_kernel(variable, layer_of[id(variable)]) for variable in model.weights]
-
-
-def owners(model: "keras.Model") -> list[int]:
-    """For each array of `model.get_weights()`, the number of the layer that owns it, counted in model order."""
-    layer_of = owning_layers(model)
-    numbers: dict[int, int] = {}
-    return [numbers.setdefault(id(layer_of[id(v)]), len(numbers)) for v in model.weights]
-
-
-def layer_paths(model: "keras.Model") -> list[str]:
-    """For each array of `model.get_weights()`, the path of the layer that owns it, such as `encoder/query`."""
-    path_of = {id(variable): path for path, layer in layers_of(model) for variable in layer.weights}
-    return [path_of[id(variable)] for variable in model.weights]
+def emptied_layer(weights: Sequence[WeightInfo], masks: Masks) -> str | None:
+    """The first kernel of a layer of which the masks remove every kernel, None if all layers keep something."""
+    names: dict[int, list[str]] = {}
+    alive: set[int] = set()
+    for weight, mask in zip(weights, masks, strict=True):
+        if weight.kernel and mask.size:
+            names.setdefault(weight.number, []).append(weight.path)
+            if mask.any():
+                alive.add(weight.number)
+    return next((paths[0] for number, paths in names.items() if number not in alive), None)
 
 
 def freeze_layers(model: "keras.Model", frozen: Collection[int]) -> None:
-    """Makes the weights of the layers with the numbers `frozen`, as `owners` counts them, untrainable.
+    """Makes the weights of the layers with the numbers `frozen`, as in `WeightInfo`, untrainable.
 
     What the user's model has frozen stays so. The layers themselves go on as before: statistics of BatchNormalization
     are updated, since no weight of it is pruned.
     """
-    for variable, owner in zip(model.weights, owners(model), strict=True):
-        if owner in frozen:
+    for variable, weight in zip(model.weights, describe_weights(model), strict=True):
+        if weight.number in frozen:
             variable.trainable = False
 
 
@@ -74,38 +159,8 @@ def layers_of(model: "keras.Layer") -> list[tuple[str, "keras.Layer"]]:
     return list(found.values())
 
 
-def prunable(
-    model: "keras.Model", biases: bool = True, include: Sequence[str] = ("*",), exclude: Sequence[str] = ()
-) -> list[bool]:
-    """For each array of `model.get_weights()`, whether the methods may prune it.
-
-    Prunable are the trainable kernels, embeddings and biases outside normalization layers, in layers whose name or path
-    matches a pattern of `include` and none of `exclude`. Call it before layers are frozen.
-
-    Args:
-        model: built.
-        biases: False leaves out the biases.
-        include, exclude: names of layers, with `*` and `?` as wildcards, such as `conv*` or `encoder/*`. A pattern that
-            is the name of a layer stands for all layers inside of it too.
-
-    Raises:
-        InputError: a pattern matches no layer with weights.
-    """
-    layer_of = owning_layers(model)
-    normalization = (
-        keras.layers.BatchNormalization,
-        keras.layers.GroupNormalization,
-        keras.layers.LayerNormalization,
-        keras.layers.RMSNormalization,
-        keras.layers.SpectralNormalization,
-        keras.layers.UnitNormalization,
-    )
-    excluded = {
-        id(variable) for _, layer in layers_of(model) if isinstance(layer, normalization) for variable in layer.weights
-    }
-    trainable = {id(variable) for variable in model.trainable_weights}
-    paths = layer_paths(model)
-    for pattern in (*include, *exclude):
+def _check_patterns(patterns: Sequence[str], paths: Sequence[str]) -> None:
+    for pattern in patterns:
         if not any(_named(path, pattern) for path in paths):
             close = get_close_matches(pattern, set(paths), n=1)
             hint = f"did you mean {close[0]}?" if close else f"such as {', '.join(dict.fromkeys(paths[:3]))}."
@@ -113,35 +168,6 @@ def prunable(
                 f"prune.include and prune.exclude: expected names of layers with weights, {hint} "
                 f"Received: {pattern!r}, which no layer has"
             )
-
-    def allowed(variable: Any, path: str) -> bool:
-        bias = "bias" in variable.path.rpartition("/")[2]
-        return (
-            id(variable) in trainable
-            and id(variable) not in excluded
-            and (biases if bias else is_kernel(variable, layer_of[id(variable)]))
-            and any(_named(path, pattern) for pattern in include)
-            and not any(_named(path, pattern) for pattern in exclude)
-        )
-
-    return [allowed(variable, path) for variable, path in zip(model.weights, paths, strict=True)]
-
-
-def prunable_by(settings: Prune, model: "keras.Model") -> list[bool]:
-    """`prunable` by the parameters."""
-    return prunable(model, settings.biases, settings.include, settings.exclude)
-
-
-def emptied_layer(model: "keras.Model", masks: Masks) -> str | None:
-    """The first kernel of a layer of which the masks remove every kernel, None if all layers keep something."""
-    names: dict[int, list[str]] = {}
-    alive: set[int] = set()
-    for variable, mask, kernel, owner in zip(model.weights, masks, kernels(model), owners(model), strict=True):
-        if kernel and mask.size:
-            names.setdefault(owner, []).append(variable.path)
-            if mask.any():
-                alive.add(owner)
-    return next((paths[0] for owner, paths in names.items() if owner not in alive), None)
 
 
 def _named(path: str, pattern: str) -> bool:

@@ -17,7 +17,7 @@ from prunefront.data.splits import Split, read_class_names, read_split
 from prunefront.models.build import build_model, fitted, identity, starting_weights
 from prunefront.models.certificate import certify
 from prunefront.models.counts import count, describe
-from prunefront.models.layers import owners, prunable_by
+from prunefront.models.layers import WeightInfo, describe_weights
 from prunefront.models.outputs import Head, find_head
 from prunefront.models.weights import check_shapes, load_weights, save_weights
 from prunefront.pipeline.store import COLUMNS, level_name, load_nearest, unfinished_folder, weights_folder, write_rows
@@ -38,6 +38,7 @@ class Run:
         seed: the replicate.
         make_model: builds a new network; the built-in one narrower if it is given a width in (0, 1].
         model: one network of the kind, compiled for evaluating and writing weights; it is never trained.
+        weights: what its weight arrays are.
         head: what its outputs mean.
         validation: the split that everything is chosen by.
         cost: what the stage has spent on training.
@@ -48,6 +49,7 @@ class Run:
     seed: int
     make_model: Callable[..., "keras.Model"]
     model: "keras.Model"
+    weights: list[WeightInfo]
     head: Head
     validation: Split
     cost: Cost = field(default_factory=Cost)
@@ -62,20 +64,20 @@ class Run:
         """The saliency score that the settings name, which allocates the sparsity over the layers."""
         return ALLOCATIONS[self.settings.allocation]
 
-    @cached_property
-    def owners(self) -> list[int]:
+    @property
+    def prunable(self) -> list[bool]:
+        """For each weight array whether it may be pruned."""
+        return [weight.prunable for weight in self.weights]
+
+    @property
+    def layer_numbers(self) -> list[int]:
         """For each weight array the number of its layer."""
-        return owners(self.model)
+        return [weight.number for weight in self.weights]
 
     @property
     def shapes(self) -> list[tuple[int, ...]]:
         """The shape of each weight array."""
-        return [tuple(variable.shape) for variable in self.model.weights]
-
-    @cached_property
-    def prunable(self) -> list[bool]:
-        """For each weight array whether it may be pruned."""
-        return prunable_by(self.params.prune, self.model)
+        return [weight.shape for weight in self.weights]
 
     @property
     def start(self) -> Weights | None:
@@ -148,14 +150,15 @@ def open_run(stage: str, params: Params, seed: int) -> Run:
     make_model = partial(build_model, params.model, validation.x.shape[1:], classes)
     model = make_model()
     validation = fitted(validation, model)
-    if not any(prunable_by(params.prune, model)):
+    weights = describe_weights(model, params.prune.biases, params.prune.include, params.prune.exclude)
+    if not any(weight.prunable for weight in weights):
         raise InputError(
             "Expected a model with trainable kernels, embeddings or biases to prune (prune.biases, prune.include, "
             "prune.exclude). Received: one without; `python -m stages.inspect` lists its layers"
         )
     head = find_head(model, classes, validation.x[:4], params.model.outputs)
     compile_classifier(model, head=head)
-    return Run(stage, params, seed, make_model, model, head, validation)
+    return Run(stage, params, seed, make_model, model, weights, head, validation)
 
 
 def record(run: Run, points: Iterable[tuple[float, Weights]]) -> pd.DataFrame:
@@ -175,7 +178,7 @@ def record(run: Run, points: Iterable[tuple[float, Weights]]) -> pd.DataFrame:
         InputError: weights or loss that are not finite.
     """
     rows, stage = [], run.stage
-    print(describe(run.model, run.prunable), flush=True)
+    print(describe(run.weights), flush=True)
     with run.progress as progress, replacing_folder(weights_folder(stage, run.seed)) as folder:
         for level, weights in points:
             row = _record_point(run, level, weights, folder)
@@ -200,7 +203,7 @@ def _record_point(run: Run, level: float, weights: Weights, folder: Path) -> dic
     accuracy, loss = evaluate(model, run.validation)
     if not np.isfinite(loss):
         raise InputError(f"{stage} at {level}: expected a finite validation loss. Received: {loss}")
-    ledger = count(model, run.prunable)
+    ledger = count(run.weights, model.get_weights())
     total = ledger.trainable_parameters
     return {
         "method": stage,

@@ -1,6 +1,36 @@
 """Sparsity as a function of the training step."""
 
+from dataclasses import dataclass
+
 from prunefront.common.errors import InputError
+from prunefront.pruning.masks import Masks, Weights, further_masks
+from prunefront.pruning.saliency import Score
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """A rise of the sparsity in the first epochs of a fit, along the cubic curve; nothing but values.
+
+    Attributes:
+        initial: sparsity before, in [0, 1).
+        final: sparsity at the end, in [0, 1), not below `initial`.
+        epochs: that it takes.
+        every: training steps between two updates of the masks.
+        score: what is pruned first, a function at the top level of a module.
+        prunable: for each weight array whether it may be pruned.
+    """
+
+    initial: float
+    final: float
+    epochs: int
+    every: int
+    score: Score
+    prunable: tuple[bool, ...]
+
+    def masks(self, weights: Weights, step: int, steps: int) -> Masks:
+        """The masks from training step `step` on, of a ramp of `steps` steps; weights that are sparser keep theirs."""
+        sparsity = cubic_sparsity(step, steps, self.initial, self.final)
+        return further_masks(weights, sparsity, self.prunable, self.score)
 
 
 def cubic_sparsity(step: int, steps: int, initial: float, final: float) -> float:

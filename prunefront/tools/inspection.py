@@ -18,7 +18,7 @@ from prunefront.data.batches import at_hand
 from prunefront.data.splits import Split, scaled
 from prunefront.models.build import build_model, fitted, starting_weights
 from prunefront.models.counts import Ledger, count
-from prunefront.models.layers import emptied_layer, layer_paths, layers_of, prunable_by
+from prunefront.models.layers import WeightInfo, describe_weights, emptied_layer, layers_of
 from prunefront.models.outputs import find_head, forward
 from prunefront.pruning.masks import Masks, Weights, count_zeros, further_masks, layerwise_masks, pruned_count
 from prunefront.pruning.saliency import ALLOCATIONS
@@ -33,27 +33,32 @@ class Subject:
     Attributes:
         params: of the run.
         model: with the weights that the run starts from.
-        prunable: which of its weight arrays may be pruned.
+        weights: what its weight arrays are.
         example: a batch of one.
         classes: number of classes of the labels.
     """
 
     params: Params
     model: "keras.Model"
-    prunable: list[bool]
+    weights: list[WeightInfo]
     example: np.ndarray
     classes: int
 
     @cached_property
-    def weights(self) -> Weights:
+    def arrays(self) -> Weights:
         """The model's weights, copied out of it once."""
         return self.model.get_weights()
+
+    @property
+    def prunable(self) -> list[bool]:
+        """For each weight array whether it may be pruned."""
+        return [weight.prunable for weight in self.weights]
 
     @cached_property
     def work(self) -> list[int]:
         """For each weight array the multiply-adds of one example, while nothing is pruned."""
         times = uses(self.model, self.example)
-        return [w.size * times.get(id(v), 0) for v, w in zip(self.model.weights, self.weights, strict=True)]
+        return [w.size * times.get(id(v), 0) for v, w in zip(self.model.weights, self.arrays, strict=True)]
 
 
 def print_inspection(params_file: Path) -> None:
@@ -65,7 +70,7 @@ def print_inspection(params_file: Path) -> None:
     subject = _subject(load_params(params_file))
     console = Console(width=max(140, Console().width), soft_wrap=True)  # a cut name helps nobody
     console.print(_layer_table(subject))
-    ledger = count(subject.model, subject.prunable)
+    ledger = count(subject.weights, subject.arrays)
     console.print(
         f"prunable: {ledger.prunable_parameters:,} of {ledger.trainable_parameters:,} trainable parameters; kernels "
         f"{ledger.kernel_parameters:,}; all {ledger.all_parameters:,}; zeros now: {ledger.trainable_zeros:,} of the "
@@ -92,29 +97,27 @@ def _subject(params: Params) -> Subject:
     if start is not None:
         model.set_weights(start)
     forward(model, example)
-    prunable = prunable_by(params.prune, model)
-    return Subject(params, model, prunable, example, classes)
+    weights = describe_weights(model, params.prune.biases, params.prune.include, params.prune.exclude)
+    return Subject(params, model, weights, example, classes)
 
 
 def _layer_table(subject: Subject) -> Table:
     """A row for each weight array: most questions about pruning are about arrays, not layers."""
     model = subject.model
-    total = sum(w.size for w in subject.weights)
+    total = sum(w.size for w in subject.arrays)
     table = Table(title=f"{model.name}: {total:,} parameters", title_justify="left")
     for heading in ("layer", "type", "weight", "shape", "dtype"):
         table.add_column(heading)
     for heading in ("parameters", "share", "zeros", "multiply-adds"):
         table.add_column(heading, justify="right")
     table.add_column("pruned")
-    kinds = {id(v): type(layer).__name__ for _, layer in layers_of(model) for v in layer.weights}
-    rows = zip(model.weights, subject.weights, layer_paths(model), subject.work, subject.prunable, strict=True)
-    for variable, array, path, work, pruned in rows:
-        why = "yes" if pruned else "no" if variable.trainable else "no, not trainable"
+    for variable, weight, array, work in zip(model.weights, subject.weights, subject.arrays, subject.work, strict=True):
+        why = "yes" if weight.prunable else "no" if weight.trainable else "no, not trainable"
         table.add_row(
-            path,
-            kinds[id(variable)],
-            variable.path.rpartition("/")[2],
-            "x".join(map(str, variable.shape)) or "scalar",
+            weight.layer,
+            weight.layer_type,
+            weight.path.rpartition("/")[2],
+            "x".join(map(str, weight.shape)) or "scalar",
             str(variable.dtype),
             f"{array.size:,}",
             f"{array.size / total:.1%}",
@@ -150,7 +153,7 @@ def _level_table(subject: Subject, ledger: Ledger) -> Table:
 
 def _count(subject: Subject, method: str, level: float) -> int:
     """How many weights a method removes at a level."""
-    sizes = [w.size for w, chosen in zip(subject.weights, subject.prunable, strict=True) if chosen]
+    sizes = [array.size for array, weight in zip(subject.arrays, subject.weights, strict=True) if weight.prunable]
     if method.endswith("layerwise"):
         return sum(pruned_count(level, size) for size in sizes)
     return pruned_count(level, sum(sizes))
@@ -187,10 +190,10 @@ def _own_weights(layer: "keras.Layer") -> list[object]:
 def _emptied(subject: Subject, method: str) -> Iterator[str]:
     """The first level at which a method's rule takes a layer's whole kernel, on the weights that there are now."""
     levels = subject.params.levels(method)
-    weights = subject.weights
+    arrays = subject.arrays
 
     def emptied(level: float) -> str:
-        return emptied_layer(subject.model, _masks(subject, method, weights, level)) or ""
+        return emptied_layer(subject.weights, _masks(subject, method, arrays, level)) or ""
 
     # the masks of a rule nest, so what is empty at one level is so at all higher ones
     first = bisect_left(levels, True, key=lambda level: bool(emptied(level)))

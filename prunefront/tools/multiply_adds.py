@@ -4,11 +4,12 @@ import contextlib
 import functools
 import math
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+from prunefront.common.patching import replaced
 from prunefront.common.runtime import keras
 from prunefront.models.layers import is_kernel, layers_of, owning_layers
 from prunefront.pruning.masks import Weights, count_zeros
@@ -93,30 +94,16 @@ def calls(model: "keras.Model", example: np.ndarray) -> dict[int, int]:
 def _watch(
     layers: "Sequence[keras.Layer]", note: Callable[..., Any], model: "keras.Model", example: np.ndarray
 ) -> None:
-    """Runs the model once, with the calls of these layers handed to `note`."""
+    """Runs the model once, with the calls of these layers handed to `note`: plain method, arguments, keywords."""
     with contextlib.ExitStack() as watching:
         for layer in layers:
-            watching.enter_context(_watched(layer, note))
+            call = functools.wraps(layer.call)(functools.partial(_noted, note, layer, layer.call))
+            watching.enter_context(replaced(layer, "call", call))
         model(example, training=False)
 
 
-@contextlib.contextmanager
-def _watched(layer: "keras.Layer", note: Callable[..., Any]) -> Iterator[None]:
-    """Hands the calls of one layer to `note`, with the plain method, arguments and keyword arguments."""
-    plain, own = layer.call, "call" in vars(layer)
-
-    @functools.wraps(plain)
-    def call(*args: Any, **kwargs: Any) -> Any:
-        return note(layer, plain, args, kwargs)
-
-    layer.call = call
-    try:
-        yield
-    finally:
-        if own:
-            layer.call = plain
-        else:
-            vars(layer).pop("call")
+def _noted(note: Callable[..., Any], layer: "keras.Layer", plain: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    return note(layer, plain, args, kwargs)
 
 
 def _positions(layer: "keras.Layer", args: tuple[Any, ...], outputs: Any) -> int:

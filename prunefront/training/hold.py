@@ -15,7 +15,7 @@ import numpy as np
 
 from prunefront.common.errors import InputError
 from prunefront.common.runtime import keras
-from prunefront.models.layers import emptied_layer, kernels, prunable
+from prunefront.models.layers import describe_weights, emptied_layer
 from prunefront.pruning.masks import (
     Masks,
     Weights,
@@ -50,13 +50,13 @@ def magnitude_masks(
         InputError: the model is already sparser than the target, or see `global_masks`.
     """
     _check_built(model)
-    weights, chosen = model.get_weights(), prunable(model, biases)
-    masks = make_masks(weights, sparsity, chosen)
+    arrays, weights = model.get_weights(), describe_weights(model, biases)
+    masks = make_masks(arrays, sparsity, [weight.prunable for weight in weights])
+    prunable = [(array, weight) for array, weight in zip(arrays, weights, strict=True) if weight.prunable]
     # The biases of a new model are zero: only kernels can tell that a model has been pruned.
-    counted = zip(weights, chosen, kernels(model), strict=True)
-    zeros = count_zeros([w for w, may_be_pruned, kernel in counted if may_be_pruned and kernel])
+    zeros = count_zeros([array for array, weight in prunable if weight.kernel])
     if zeros > count_false(masks):
-        size = sum(w.size for w, c in zip(weights, chosen, strict=True) if c)
+        size = sum(array.size for array, _ in prunable)
         raise InputError(
             f"Expected a sparsity of at least {zeros / size:.6f}, which the model has already: pruning cannot bring "
             f"weights back. Received: sparsity={sparsity}"
@@ -72,7 +72,7 @@ def implied_masks(model: "keras.Model", biases: bool = True) -> Masks:
         biases: False keeps all biases, also those that are zero.
     """
     _check_built(model)
-    return nonzero_masks(model.get_weights(), prunable(model, biases))
+    return nonzero_masks(model.get_weights(), [weight.prunable for weight in describe_weights(model, biases)])
 
 
 def hold_masks(
@@ -141,7 +141,7 @@ def _checked_masks(model: "keras.Model", masks: Sequence[np.ndarray], allow_empt
     """The masks, after a check that they fit, prune no less than before, and leave something of each layer."""
     _check_built(model)
     checked = check_masks(masks, [tuple(v.shape) for v in model.weights])
-    emptied = emptied_layer(model, checked)
+    emptied = emptied_layer(describe_weights(model), checked)
     if emptied and not allow_empty_layers:
         raise InputError(
             f"Expected masks that leave something of each kernel; allow_empty_layers=True cuts the network there. "

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,19 +18,25 @@ from prunefront.pruning.masks import Weights
 class FinishedFits:
     """A folder of trained weights, each named by a digest of everything that they depend on, code included.
 
-    It is deleted when the stage is complete: what counts is then in the stage's own outputs.
+    It is deleted when the stage is complete: what counts is then in the stage's own outputs. The code is what the stage
+    has imported of this package, so that an edit elsewhere does not make it train again.
     """
 
     def __init__(self, folder: Path):
         self.folder = folder
         self.code = hashlib.sha256(f"{keras.__version__} {tf.__version__} {np.__version__}".encode())
-        for path in sorted(Path(__file__).parent.rglob("*.py")):  # now: later the files may not be what is running
+        for path in sorted(_imported()):  # now: later the files may not be what is running
             self.code.update(path.read_bytes())
 
     def key(self, settings: object, arrays: Iterable[np.ndarray]) -> str:
-        """A name for the fit with these settings (anything that JSON can hold) and arrays (of any shapes, in order)."""
+        """A name for the fit with these settings and arrays.
+
+        Args:
+            settings: anything that JSON can hold, and functions, which go by their names.
+            arrays: of any shapes, in order.
+        """
         content = self.code.copy()
-        content.update(json.dumps(settings, sort_keys=True).encode())
+        content.update(json.dumps(settings, sort_keys=True, default=_name).encode())
         for array in arrays:
             content.update(f"{array.dtype}{array.shape}".encode())
             content.update(np.ascontiguousarray(array).tobytes())
@@ -54,3 +61,19 @@ class FinishedFits:
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.npz"
+
+
+def _imported() -> Iterator[Path]:
+    """The files of the package, and of the stage, that this process runs on."""
+    for name, module in list(sys.modules.items()):
+        file = getattr(module, "__file__", None)
+        if file and name.partition(".")[0] in ("prunefront", "stages", "__main__"):
+            yield Path(file)
+
+
+def _name(function: Callable[..., object]) -> str:
+    """The name of a function at the top level of a module: what others do depends on more than their name."""
+    name = f"{function.__module__}.{function.__qualname__}"
+    if "<" in name:
+        raise TypeError(f"expected a function at the top level of a module, received {name}")
+    return name

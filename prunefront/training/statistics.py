@@ -1,8 +1,10 @@
 """Statistics of batch normalization, computed anew without labels and without training."""
 
+import contextlib
 from collections.abc import Callable
 
 from prunefront.common.errors import InputError
+from prunefront.common.patching import replaced
 from prunefront.common.runtime import keras, tf
 from prunefront.data.batches import in_order
 from prunefront.data.splits import Split
@@ -25,22 +27,19 @@ def measure_statistics(model: "keras.Model", train: Split, batch_size: int) -> N
             "Expected a network with BatchNormalization to recalibrate; set recalibrate.levels: []. "
             "Received: one without"
         )
-    before = [(layer, layer.momentum, layer.trainable) for layer in layers]
-    try:
+
+    @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
+    def forward(x: "tf.Tensor") -> None:
+        model(x, training=False)
+
+    with contextlib.ExitStack() as meanwhile:
         for layer in layers:
+            meanwhile.callback(setattr, layer, "trainable", layer.trainable)
             layer.trainable = True
-            layer.call = _averaging(layer)
-
-        @tf.function(reduce_retracing=True)  # type: ignore[untyped-decorator]
-        def forward(x: "tf.Tensor") -> None:
-            model(x, training=False)
-
+            meanwhile.enter_context(replaced(layer, "momentum", layer.momentum))
+            meanwhile.enter_context(replaced(layer, "call", _averaging(layer)))
         for x, _ in in_order(train, batch_size):
             forward(x)
-    finally:
-        for layer, momentum, trainable in before:
-            layer.momentum, layer.trainable = momentum, trainable
-            vars(layer).pop("call", None)
 
 
 def _averaging(layer: "keras.layers.BatchNormalization") -> Callable[..., "tf.Tensor"]:

@@ -1,7 +1,7 @@
 """Fitting and evaluating: the only place where models meet data."""
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
 from prunefront.common.errors import InputError
@@ -12,20 +12,11 @@ from prunefront.data.splits import Split
 from prunefront.models.layers import freeze_layers
 from prunefront.models.outputs import LOGITS, Head
 from prunefront.pruning.masks import Masks, Weights
-from prunefront.training.hold import hold_masks
+from prunefront.pruning.schedules import Ramp
+from prunefront.training.hold import hold_masks, prune_further
 from prunefront.training.progress import Progress
 from prunefront.training.recipes import augmented, distil, learning_rate, optimizer, scale_dropout, steps_per_epoch
 from prunefront.training.resume import FinishedFits
-
-
-class Ramp(keras.callbacks.Callback):
-    """A callback that prunes the model in training further.
-
-    Attributes:
-        settings: what its work depends on, as anything that JSON can hold.
-    """
-
-    settings: list[object]
 
 
 @dataclass
@@ -87,8 +78,7 @@ class Trainer:
         *,
         masks: Masks | None = None,
         frozen: Collection[int] = (),
-        ramp: "Ramp | None" = None,
-        ramp_epochs: int = 0,
+        ramp: Ramp | None = None,
         label: str = "",
     ) -> Weights:
         """Trains and returns the weights of the epoch with the best validation accuracy (the first of equals).
@@ -98,8 +88,7 @@ class Trainer:
             training: epochs, batch size, learning rate. The optimizer is always a new one.
             masks: weights to hold at zero, see `hold_masks`.
             frozen: numbers of layers (see `network.owners`) that are not trained.
-            ramp: a callback that prunes the model further while it trains, see `prune_further`.
-            ramp_epochs: the epochs that the ramp takes; the best epoch is one of those after it.
+            ramp: prunes the model further while it trains; the best epoch is one of those after it.
             label: what the fit is for, shown before each epoch's progress.
 
         Raises:
@@ -110,13 +99,8 @@ class Trainer:
         key = ""
         if self.finished is not None and training.epochs > 0:
             shapes = [list(v.shape) for v in model.weights]
-            settings: list[object] = [
-                training.model_dump(),
-                sorted(frozen),
-                label,
-                shapes,
-                [] if ramp is None else ramp.settings,
-            ]
+            settings: list[object] = [training.model_dump(), sorted(frozen), label, shapes]
+            settings.append(None if ramp is None else vars(ramp))
             key = self._key(self.finished, settings, start, masks)
             found = self.finished.load(key)
             if found is not None:
@@ -138,7 +122,7 @@ class Trainer:
         rate = learning_rate(self.recipe, training, steps_per_epoch(self.train, training))
         compile_classifier(model, optimizer(self.recipe, rate), self.head, self.recipe.label_smoothing)
         begun = time.monotonic()
-        self._fit(model, training, [] if ramp is None else [ramp], ramp_epochs, label)
+        self._fit(model, training, ramp, label)
         seconds = time.monotonic() - begun
         self._spent(training, seconds)
         if self.finished is not None:
@@ -166,8 +150,7 @@ class Trainer:
         self,
         model: "keras.Model",
         training: Training,
-        callbacks: "Sequence[keras.callbacks.Callback]",
-        ramp_epochs: int,
+        ramp: Ramp | None,
         label: str,
     ) -> None:
         best = keras.callbacks.EarlyStopping(
@@ -175,8 +158,9 @@ class Trainer:
             mode="max",
             patience=training.epochs,
             restore_best_weights=True,
-            start_from_epoch=ramp_epochs,
+            start_from_epoch=0 if ramp is None else ramp.epochs,
         )
+        ramping = [] if ramp is None else [_Ramping(ramp, self.steps(training, ramp.epochs))]
         report = _Report(self.progress, f"{label} epoch" if label else "epoch", training.epochs)
         if self.recipe.augments or not in_memory(self.train):
             data = {"x": augmented(self.train, self.recipe, training.batch_size, self.seed), "shuffle": False}
@@ -187,7 +171,7 @@ class Trainer:
                 **data,
                 epochs=training.epochs,
                 validation_data=evaluable(self.validation),
-                callbacks=[*callbacks, best, keras.callbacks.TerminateOnNaN(raise_error=True), report],
+                callbacks=[*ramping, best, keras.callbacks.TerminateOnNaN(raise_error=True), report],
                 verbose=0,
             )
         except RuntimeError as error:
@@ -229,6 +213,20 @@ def _unfit(error: Exception) -> InputError:
     lines = [line for line in str(error).splitlines() if line.strip() and "defined at" not in line]
     said = [line for line in lines if "Node:" not in line and not line.lstrip().startswith("File")]
     return InputError(f"Expected examples that the model can compute with. Received: {' '.join(said)[:300]}")
+
+
+class _Ramping(keras.callbacks.Callback):
+    """Prunes the model in training further, every so many steps and, to the full level, at the end of the ramp."""
+
+    def __init__(self, ramp: Ramp, steps: int):
+        super().__init__()
+        self.ramp, self.steps, self.step = ramp, steps, 0
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        if self.step == self.steps or (self.step < self.steps and self.step % self.ramp.every == 0):
+            masks = self.ramp.masks(self.model.get_weights(), self.step, self.steps)
+            prune_further(self.model, masks, allow_empty_layers=True)
+        self.step += 1
 
 
 class _Report(keras.callbacks.Callback):
