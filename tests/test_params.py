@@ -1,53 +1,9 @@
-from pathlib import Path
-
 import pytest
 from ruamel.yaml import YAML
 
 from prunefront import InputError
 from prunefront.common.params import METHODS, NULL_BASELINES, STAGES, load_params
-from tests.imports import ROOT
-
-PRESETS = sorted((ROOT / "presets").glob("*.yaml"))
-
-
-def edited(folder: Path, *edits: tuple[str, object]) -> Path:
-    """The default parameters with dotted keys set, as a new file."""
-    yaml = YAML()
-    content = yaml.load((ROOT / "presets" / "digits.yaml").read_text())
-    for key, value in edits:
-        section = content
-        *outer, last = key.split(".")
-        for name in outer:
-            section = section[name]
-        section[last] = value
-    path = folder / "params.yaml"
-    with path.open("w") as file:
-        yaml.dump(content, file)
-    return path
-
-
-def keys(section, prefix=""):
-    for name, value in section.items():
-        yield prefix + name
-        if isinstance(value, dict):
-            yield from keys(value, f"{prefix}{name}.")
-
-
-@pytest.mark.parametrize("path", PRESETS, ids=lambda p: p.stem)
-def test_presets_are_whole_and_valid(path):
-    load_params(path)
-    mine, default = (YAML(typ="safe").load(p.read_text()) for p in (path, ROOT / "presets" / "digits.yaml"))
-    fields = {tuple(recipe) for preset in (mine, default) for recipe in preset["recipes"].values()}
-    assert len(fields) == 1  # names of recipes are free
-    mine["recipes"] = default["recipes"] = {}
-    assert list(keys(mine)) == list(keys(default))
-
-
-def test_the_workload_s_preset_is_the_report_s():
-    params = load_params(ROOT / "presets" / "cifar10-animals.yaml")
-    assert params.data.cifar10.classes == (2, 3, 4, 5, 6)
-    assert params.data.cifar10.crop == (25, 25)
-    assert round(25_000 * params.data.validation_fraction) == 2525
+from tests.helpers import ROOT, edited
 
 
 @pytest.mark.parametrize(

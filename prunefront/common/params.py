@@ -318,7 +318,7 @@ def _explain(error: ValidationError) -> str:
         hint = f"did you mean '{close[0]}'?" if close else f"expected one of {', '.join(known)}"
         return f"unknown parameter '{where}': {hint}{more}"
     if first["type"] == "missing":
-        return f"missing parameter '{where}': add it, presets/digits.yaml shows every one{more}"
+        return f"missing parameter '{where}': add it, `prunefront preset default` writes every one{more}"
     message = first["msg"].removeprefix("Value error, ")
     received = "" if isinstance(first["input"], dict) else f" Received: {first['input']!r}"
     return f"{where + ': ' if where else ''}{message[0].lower() + message[1:]}.{received}{more}"

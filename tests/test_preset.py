@@ -1,0 +1,106 @@
+"""Presets: overlays of one default, and what becomes of a parameter file that somebody has edited."""
+
+import pytest
+from ruamel.yaml import YAML
+
+from prunefront import InputError
+from prunefront.common.params import load_params
+from prunefront.tools.preset import edits, preset_names, render, write_preset
+from prunefront.tools.template import PRESETS
+from tests.helpers import ROOT, assert_one_line, python
+
+
+def keys(section, prefix=""):
+    for name, value in section.items():
+        yield prefix + name
+        if isinstance(value, dict) and name != "recipes":  # their names are free
+            yield from keys(value, f"{prefix}{name}.")
+
+
+def read(name):
+    return YAML(typ="safe").load((PRESETS / f"{name}.yaml").read_text())
+
+
+def test_the_parameters_have_every_key_of_the_default():
+    params = YAML(typ="safe").load((ROOT / "params.yaml").read_text())
+    assert list(keys(params)) == list(keys(read("default")))
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_a_preset_changes_what_it_names_and_nothing_else(name, tmp_path):
+    overlay, default = read(name), read("default")
+    assert set(keys(overlay)) <= set(keys(default))
+    write_preset(name, tmp_path / "params.yaml")
+    load_params(tmp_path / "params.yaml")
+    whole = YAML(typ="safe").load((tmp_path / "params.yaml").read_text())
+    assert list(keys(whole)) == list(keys(default))
+
+    def expected(changed, base):
+        return {
+            key: changed.get(key, value)
+            if key == "recipes" or not isinstance(value, dict)
+            else expected(changed.get(key, {}), value)
+            for key, value in base.items()
+        }
+
+    assert whole == expected(overlay, default)
+    comments = (tmp_path / "params.yaml").read_text().count("#")
+    assert comments > 80
+    assert edits(tmp_path / "params.yaml") == []
+
+
+def test_presets_begin_with_what_they_are():
+    assert render("smoke").startswith("# A run of a few seconds a stage")
+    assert render("default") == (PRESETS / "default.yaml").read_text()
+    with pytest.raises(InputError, match=r"Expected a preset, default, cifar10-animals.*Received: smok$"):
+        render("smok")
+
+
+def test_edits_are_found(tmp_path):
+    path = tmp_path / "params.yaml"
+    assert edits(path) == []
+    path.write_text(render("smoke").replace("epochs: 6 ", "epochs: 7 ").replace("[10, 10]", "[12, 10]"))
+    assert edits(path) == ["data.image_size", "baseline.epochs"]
+    path.write_text(render("smoke") + "# mine\n")
+    assert edits(path) == [f"comments of {path}"]
+    path.write_bytes(b"\xff[")
+    assert edits(path) == [str(path)]
+    path.write_text("seeds: [0")
+    assert edits(path) == [str(path)]
+
+
+def test_a_hand_edited_file_is_never_overwritten_without_being_asked(tmp_path):
+    assert python("-m", "stages.preset", "smoke", folder=tmp_path).returncode == 0
+    assert python("-m", "stages.preset", "default", folder=tmp_path).returncode == 0  # as a preset wrote it
+    path = tmp_path / "params.yaml"
+    edited = path.read_text().replace("seeds: [0]", "seeds: [7]")
+    path.write_text(edited)
+    refused = python("-m", "stages.preset", "smoke", folder=tmp_path)
+    assert_one_line(refused, "--overwrite gives it. Received: edits in params.yaml: seeds")
+    assert path.read_text() == edited
+    assert python("-m", "stages.preset", "smoke", "--overwrite", folder=tmp_path).returncode == 0
+    assert path.read_text() == render("smoke")
+    assert_one_line(python("-m", "stages.preset", "smok", folder=tmp_path), "Expected a preset, default")
+    assert path.read_text() == render("smoke")
+    assert [p.name for p in tmp_path.iterdir()] == ["params.yaml"]
+
+
+def test_without_a_name_they_are_listed():
+    listed = python("-m", "stages.preset").stdout.splitlines()
+    assert [line.split()[0] for line in listed] == preset_names()
+
+
+def test_the_workload_s_preset_is_the_report_s(tmp_path):
+    write_preset("cifar10-animals", tmp_path / "params.yaml")
+    params = load_params(tmp_path / "params.yaml")
+    assert params.data.cifar10.classes == (2, 3, 4, 5, 6)
+    assert params.data.cifar10.crop == (25, 25)
+    assert round(25_000 * params.data.validation_fraction) == 2525
+    assert {stage for stage in ("freeze", "masked", "gradual", "iterative") if params.levels(stage)} == {
+        "freeze",
+        "masked",
+    }
+
+
+def test_the_template_is_the_checkout():
+    assert PRESETS == ROOT / "presets"
