@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 all: install
 	dvc repro
-	python -m stages.show
+	prunefront show
 
 install: .venv/installed
 

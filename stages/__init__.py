@@ -1,1 +1,1 @@
-"""The commands: one per DVC stage. They read, call the core and write."""
+"""The commands: a stage of the pipeline or a tool each. They read, call the library and write."""

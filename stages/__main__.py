@@ -1,14 +1,25 @@
-"""`python -m stages` lists the commands with the first line of what each does."""
+"""One command for all stages and tools: `prunefront` where the package is installed, `python -m stages` here."""
 
-import ast
-from pathlib import Path
+import importlib
+from collections.abc import Callable
 
-from rich import print as show
-from rich.table import Table
+from prunefront.common.commands import run_all
+from prunefront.common.params import STAGES
+
+TOOLS = ("new", "preset", "inspect", "show", "compare", "publish", "verify")
+
+
+def main() -> None:
+    """Runs the command that the arguments name."""
+    panels = {"Stages, in the order of the pipeline": ("prepare", "baseline", *STAGES, "pareto"), "Tools": TOOLS}
+    run_all({title: map(_command, names) for title, names in panels.items()})
+
+
+def _command(name: str) -> Callable[..., None]:
+    """The function of the file of that name beside this one."""
+    command: Callable[..., None] = getattr(importlib.import_module(f"{__package__}.{name}"), name)
+    return command
+
 
 if __name__ == "__main__":
-    table = Table("command", "what it does", title="python -m stages.<stage> --help", title_justify="left")
-    for path in sorted(Path(__file__).parent.glob("[!_]*.py")):
-        summary = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "").splitlines()[0]
-        table.add_row(f"python -m stages.{path.stem}", summary)
-    show(table)
+    main()

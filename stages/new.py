@@ -1,7 +1,7 @@
 """Write a new project around your own model and data."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,6 +15,14 @@ def new(
         str | None, typer.Option(help="Or package.module:function, which builds it; its code is copied.")
     ] = None,
     application: Annotated[str | None, typer.Option(help="Or a network of keras.applications.")] = None,
+    code: Annotated[
+        Path | None,
+        typer.Option(help="The file or folder of the builder, or of the model's custom objects; it is copied."),
+    ] = None,
+    outputs: Annotated[
+        Literal["auto", "logits", "probabilities"], typer.Option(help="What the network gives.")
+    ] = "auto",
+    trust: Annotated[bool, typer.Option("--trust", help="Run code that the model file carries or asks for.")] = False,
     data: Annotated[
         Path | None, typer.Option(help="Your data: an .npz file or a folder of images (default: digits).")
     ] = None,
@@ -24,14 +32,15 @@ def new(
 ) -> None:
     """Write a new project around your own model and data.
 
-    It holds dvc.yaml, params.yaml, the stages, a README and initialised Git and DVC repositories; `dvc repro` runs it
-    wherever prunefront is installed.
+    It holds dvc.yaml, params.yaml, a README and what Git and DVC need; `dvc repro` runs it wherever prunefront is
+    installed. Inside a Git repository it becomes a part of that one.
     """
+    import shlex
+
     from prunefront.tools.new import Ingredients, write_project
 
-    root = Path(__file__).parent.parent
-    write_project(folder, root, Ingredients(model, builder, application, data, image_size))
-    print(f"wrote {folder}; next: cd {folder} && python -m stages.inspect && dvc repro")
+    write_project(folder, Ingredients(model, builder, application, code, outputs, trust, data, image_size))
+    print(f"wrote {folder}; next: cd {shlex.quote(str(folder))} && prunefront inspect && dvc repro")
 
 
 if __name__ == "__main__":

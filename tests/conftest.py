@@ -1,19 +1,10 @@
 """Shared by the tests: the report's own weight files where they are at hand, and small trained things."""
 
-import os
 from pathlib import Path
 
 import pytest
 
-from tests.imports import ROOT
-
-
-def workload(name: str) -> Path:
-    """A file of the founding report's workload, which is not part of the project; skips the test without it."""
-    path = Path(os.environ.get("PRUNEFRONT_WORKLOAD", ROOT.parent / "shared" / "data")) / name
-    if not path.exists():
-        pytest.skip(f"needs {name} of the founding report; set PRUNEFRONT_WORKLOAD to the folder that holds it")
-    return path
+from tests.helpers import workload
 
 
 @pytest.fixture
@@ -24,3 +15,21 @@ def dense_file() -> Path:
 @pytest.fixture
 def pruned_file() -> Path:
     return workload("seed-weights/my_model_weights.h5")
+
+
+FAILED = pytest.StashKey[str]()
+
+
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+    """Notes the first failure of a file that is marked as a story."""
+    story = item.getparent(pytest.Module)
+    told = call.excinfo is not None and not call.excinfo.errisinstance(pytest.skip.Exception)
+    if story is not None and item.get_closest_marker("story") and told:
+        story.stash.setdefault(FAILED, item.name)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """What comes after a failure in a story says nothing of its own."""
+    story = item.getparent(pytest.Module)
+    if story is not None and item.get_closest_marker("story") and FAILED in story.stash:
+        pytest.skip(f"the story ended at {story.stash[FAILED]}")

@@ -7,8 +7,7 @@ from prunefront import InputError, global_masks
 from prunefront.models.certificate import certificate_path, certify, verify
 from prunefront.models.weights import save_weights
 from prunefront.pruning.masks import apply_masks
-from tests.test_stages import assert_one_line, python
-from tests.test_weights import deep
+from tests.helpers import assert_one_line, deep, python
 
 FOUR = [np.array([0.0, 2.0]), np.array([[0.0], [-1.0]])]
 

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from tests.imports import ROOT, imported_names, imports
+from tests.helpers import ROOT, imported_names, imports
 
 CORE = {"pruning", "data", "common"}
 MODELS = CORE | {"models"}

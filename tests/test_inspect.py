@@ -7,7 +7,7 @@ import pytest
 
 from prunefront import InputError
 from prunefront.tools.inspection import print_inspection
-from tests.test_params import edited
+from tests.helpers import edited
 
 BUILDERS = """
     import keras

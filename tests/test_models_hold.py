@@ -6,21 +6,12 @@ import pytest
 from prunefront import layerwise_masks
 from prunefront.common.runtime import keras, set_up, tf
 from prunefront.models.layers import prunable
-from tests.holding import RNG, X, compile_model, fit_and_check, held, layers, optimizers
+from tests.helpers import RNG, Subclassed, X, compile_model, fit_and_check, held, layers, nested, optimizers
 
 
 @pytest.fixture(autouse=True)
 def _seeded():
     set_up("float32", 0)
-
-
-class Subclassed(keras.Model):
-    def __init__(self):
-        super().__init__()
-        self.first, self.last = layers.Dense(8), layers.Dense(2)
-
-    def call(self, x):
-        return self.last(keras.ops.relu(self.first(x)))
 
 
 class OwnStep(Subclassed):
@@ -62,13 +53,6 @@ def attention():
     embedded = layers.Embedding(12, 4)(token)
     attended = layers.LayerNormalization()(layers.MultiHeadAttention(2, 3)(embedded, embedded))
     return keras.Model(token, layers.Dense(2)(layers.GlobalAveragePooling1D()(attended)))
-
-
-def nested():
-    shared = layers.Dense(6, activation="relu")
-    inner = keras.Sequential([keras.Input((6,)), shared, layers.BatchNormalization()])
-    data = keras.Input((6,))
-    return keras.Model(data, layers.Dense(2)(layers.Add()([inner(data), shared(inner(data))])))
 
 
 def images():

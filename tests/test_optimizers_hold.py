@@ -5,42 +5,23 @@ import pytest
 
 from prunefront.common.runtime import set_up, tf
 from prunefront.training.hold import hold_masks
-from tests.holding import X, Y, check, compile_model, diverge_and_check, fit_and_check, held, optimizers, small
+from tests.helpers import (
+    OPTIMIZERS,
+    X,
+    Y,
+    check,
+    compile_model,
+    diverge_and_check,
+    fit_and_check,
+    held,
+    optimizers,
+    small,
+)
 
 
 @pytest.fixture(autouse=True)
 def _seeded():
     set_up("float32", 0)
-
-
-OPTIMIZERS = {
-    "adadelta": lambda: optimizers.Adadelta(0.5),
-    "adafactor": lambda: optimizers.Adafactor(0.05),
-    "adagrad": lambda: optimizers.Adagrad(0.05),
-    "adam": lambda: optimizers.Adam(0.05),
-    "adam amsgrad": lambda: optimizers.Adam(0.05, amsgrad=True),
-    "adamax": lambda: optimizers.Adamax(0.05),
-    "adamw": lambda: optimizers.AdamW(0.05, weight_decay=0.1),
-    "ftrl": lambda: optimizers.Ftrl(0.05, l1_regularization_strength=0.001),
-    "lamb": lambda: optimizers.Lamb(0.05),
-    "lion": lambda: optimizers.Lion(0.01, weight_decay=0.1),
-    "muon": lambda: optimizers.Muon(0.05),
-    "nadam": lambda: optimizers.Nadam(0.05),
-    "rmsprop": lambda: optimizers.RMSprop(0.05, momentum=0.9, centered=True),
-    "schedule-free adamw": lambda: optimizers.ScheduleFreeAdamW(0.05),
-    "sgd": lambda: optimizers.SGD(0.05),
-    "sgd nesterov": lambda: optimizers.SGD(0.05, momentum=0.9, nesterov=True),
-    "clipnorm": lambda: optimizers.SGD(0.05, momentum=0.9, clipnorm=0.1),
-    "global clipnorm": lambda: optimizers.Adam(0.05, global_clipnorm=0.1),
-    "clipvalue": lambda: optimizers.Adam(0.05, clipvalue=0.01),
-    "accumulation": lambda: optimizers.Adam(0.05, gradient_accumulation_steps=2),
-    "ema": lambda: optimizers.Adam(0.05, use_ema=True, ema_momentum=0.9),
-    "ema overwriting": lambda: optimizers.SGD(0.05, use_ema=True, ema_momentum=0.5, ema_overwrite_frequency=2),
-    "muon ema": lambda: optimizers.Muon(0.05, use_ema=True, ema_momentum=0.9),
-    "loss scale factor": lambda: optimizers.Adam(0.05, loss_scale_factor=8.0),
-    "loss scale": lambda: optimizers.LossScaleOptimizer(optimizers.SGD(0.05, momentum=0.9, use_ema=True)),
-    "schedule": lambda: optimizers.Adam(optimizers.schedules.CosineDecay(0.05, 10)),
-}
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

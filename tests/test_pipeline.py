@@ -1,4 +1,4 @@
-"""The real pipeline, end to end, in a copy of the project: slow, so the tests go through one story in order."""
+"""The real pipeline, end to end, in a copy of the project: slow, so the tests are one story, told in order."""
 
 import hashlib
 import json
@@ -6,59 +6,29 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-from ruamel.yaml import YAML
 
 from prunefront import load_weights, score, sparsity
 from prunefront.data.splits import read_split
 from prunefront.models.built_in import build_network
 from prunefront.models.certificate import verify
 from prunefront.training.trainer import compile_classifier, evaluate
-from tests.imports import ROOT
+from tests.helpers import ENVIRONMENT, ROOT, run, set_params
 
-ENVIRONMENT = {
-    **os.environ,
-    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    "GIT_AUTHOR_NAME": "test",
-    "GIT_AUTHOR_EMAIL": "test@example.org",
-    "GIT_COMMITTER_NAME": "test",
-    "GIT_COMMITTER_EMAIL": "test@example.org",
-    "COLUMNS": "200",
-}
-ENVIRONMENT.pop("PYTHONPATH", None)
-
+pytestmark = pytest.mark.story
 
 # with their numbers of levels in the smallest parameters
 METHODS = {"prune_global": 3, "prune_layerwise": 3, "freeze": 2, "masked": 2, "gradual": 2, "iterative": 2}
 NULL_BASELINES = {"random_global": 1, "random_layerwise": 1, "small_dense": 1}
 
 
-def run(*command: str, folder: Path, check: bool = True) -> subprocess.CompletedProcess[str]:
-    result = subprocess.run(command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
-    assert not check or result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
-    return result
-
-
 def stages_run(result: subprocess.CompletedProcess[str]) -> list[str]:
     return [line.split("'")[1] for line in result.stdout.splitlines() if line.startswith("Running stage")]
-
-
-def set_params(folder: Path, **sections: object) -> None:
-    yaml = YAML()
-    content = yaml.load((folder / "params.yaml").read_text())
-    for name, value in sections.items():
-        if isinstance(value, dict):
-            content[name].update(value)
-        else:
-            content[name] = value
-    with (folder / "params.yaml").open("w") as file:
-        yaml.dump(content, file)
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -77,7 +47,7 @@ def project(tmp_path_factory):
         if (ROOT / name).is_file() and not name.startswith(("metrics/", "dvc.lock")):
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
-    shutil.copy(folder / "presets" / "smoke.yaml", folder / "params.yaml")
+    run("python", "-m", "stages.preset", "smoke", folder=folder)
     run("git", "init", "-q", folder=folder)
     run("git", "add", "-A", folder=folder)
     run("git", "commit", "-qm", "start", folder=folder)

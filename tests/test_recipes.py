@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from prunefront.common.params import Training
 from prunefront.common.runtime import keras
 from prunefront.data.splits import Split
 from prunefront.models.built_in import build_network
@@ -13,15 +12,7 @@ from prunefront.models.outputs import LOGITS, Head
 from prunefront.training.progress import Progress
 from prunefront.training.recipes import augmented, distil, learning_rate, scale_dropout
 from prunefront.training.trainer import Trainer, compile_classifier
-from tests.test_methods import PLAIN
-
-TRAINING = Training(epochs=4, batch_size=8, learning_rate=0.5, recipe="plain")
-rng = np.random.default_rng(0)
-IMAGES = Split(rng.random((32, 10, 10, 1), np.float32), np.arange(32) % 4)
-
-
-def recipe(**changes):
-    return PLAIN.model_copy(update=changes)
+from tests.helpers import IMAGES, PLAIN, RNG, TRAINING, recipe
 
 
 def test_learning_rates_by_hand():
@@ -104,7 +95,7 @@ def test_outputs_of_any_type_are_distilled(dtype, activation):
     student, teacher, head = build(), build(), Head(activation == "sigmoid", activation == "linear")
     compile_classifier(student, keras.optimizers.SGD(0.1), head)
     distil(student, teacher, 0.5, 2.0, head)
-    x, y = rng.normal(size=(8, 3)).astype(np.float32) * 50, np.arange(8) % 2  # saturated
+    x, y = RNG.normal(size=(8, 3)).astype(np.float32) * 50, np.arange(8) % 2  # saturated
     assert np.isfinite(student.fit(x, y, verbose=0).history["loss"]).all()
 
 

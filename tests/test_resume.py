@@ -12,11 +12,9 @@ from prunefront.pruning.schedules import Ramp
 from prunefront.training.progress import Progress
 from prunefront.training.resume import FinishedFits
 from prunefront.training.trainer import Trainer
-from tests.test_methods import PLAIN
-from tests.test_recipes import IMAGES, TRAINING, recipe
-from tests.test_stages import python
+from tests.helpers import IMAGES, PLAIN, TRAINING, python, recipe
 
-TRAINING = TRAINING.model_copy(update={"epochs": 1, "learning_rate": 0.01})
+SETTINGS = TRAINING.model_copy(update={"epochs": 1, "learning_rate": 0.01})
 
 
 @pytest.fixture
@@ -28,10 +26,10 @@ def trainer(tmp_path):
 
 
 def test_a_finished_fit_is_not_trained_again(trainer, monkeypatch):
-    trained = trainer.fit(None, TRAINING)
+    trained = trainer.fit(None, SETTINGS)
     cost = replace(trainer.cost)
     monkeypatch.setattr(Trainer, "_fit", lambda *_: pytest.fail("trained again"))
-    again = trainer.fit(None, TRAINING)
+    again = trainer.fit(None, SETTINGS)
     assert all(np.array_equal(one, other) for one, other in zip(trained, again, strict=True))
     assert (trainer.cost.epochs, trainer.cost.images) == (2 * cost.epochs, 2 * cost.images)
     assert trainer.cost.seconds == pytest.approx(2 * cost.seconds)
@@ -40,25 +38,25 @@ def test_a_finished_fit_is_not_trained_again(trainer, monkeypatch):
 
 
 def test_any_difference_trains_anew(trainer):
-    start = trainer.fit(None, TRAINING)
+    start = trainer.fit(None, SETTINGS)
     masks = global_masks(start, 0.5)
-    trainer.fit(start, TRAINING)
-    trainer.fit(start, TRAINING, masks=masks)
-    trainer.fit(start, TRAINING, masks=global_masks(start, 0.6))
-    trainer.fit(start, TRAINING, frozen=[0])
-    trainer.fit(start, TRAINING.model_copy(update={"learning_rate": 0.02}))
-    replace(trainer, make_model=lambda: build_network((10, 10, 1), 4, 0.5)).fit(None, TRAINING)
-    replace(trainer, seed=1).fit(start, TRAINING)
-    replace(trainer, recipe=recipe(label_smoothing=0.1)).fit(start, TRAINING)
-    replace(trainer, train=replace(IMAGES, y=IMAGES.y[::-1])).fit(start, TRAINING)
+    trainer.fit(start, SETTINGS)
+    trainer.fit(start, SETTINGS, masks=masks)
+    trainer.fit(start, SETTINGS, masks=global_masks(start, 0.6))
+    trainer.fit(start, SETTINGS, frozen=[0])
+    trainer.fit(start, SETTINGS.model_copy(update={"learning_rate": 0.02}))
+    replace(trainer, make_model=lambda: build_network((10, 10, 1), 4, 0.5)).fit(None, SETTINGS)
+    replace(trainer, seed=1).fit(start, SETTINGS)
+    replace(trainer, recipe=recipe(label_smoothing=0.1)).fit(start, SETTINGS)
+    replace(trainer, train=replace(IMAGES, y=IMAGES.y[::-1])).fit(start, SETTINGS)
     assert len(list(trainer.finished.folder.iterdir())) == 10
 
 
 def test_any_difference_in_a_ramp_trains_anew(trainer):
-    start = trainer.fit(None, TRAINING)
+    start = trainer.fit(None, SETTINGS)
     ramp = Ramp(0.0, 0.5, 1, 2, lamp, (True,) * len(start))
     dense = [np.ones(w.shape, bool) for w in start]
-    longer = TRAINING.model_copy(update={"epochs": 2})
+    longer = SETTINGS.model_copy(update={"epochs": 2})
     for other in ({}, {"final": 0.6}, {"every": 3}, {"score": erk}, {"prunable": (False, *ramp.prunable[1:])}):
         trainer.fit(start, longer, masks=dense, ramp=replace(ramp, **other))
         trainer.fit(start, longer, masks=dense, ramp=replace(ramp, **other))

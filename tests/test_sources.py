@@ -3,41 +3,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from prunefront import InputError
-from prunefront.common.params import load_params
 from prunefront.common.runtime import keras
 from prunefront.data.splits import read_class_names, read_split
 from prunefront.sources.images import resize
 from prunefront.sources.read import load
 from prunefront.sources.splits import Dataset, write_prepared
-from tests.conftest import workload
-from tests.test_params import edited
-
-RNG = np.random.default_rng(0)
-
-
-def data(folder, **settings):
-    return load_params(edited(folder, *((f"data.{key}", value) for key, value in settings.items()))).data
+from tests.helpers import RNG, data_params, workload, write_images
 
 
 def npz(folder, **arrays):
     path = folder / "data.npz"
     np.savez(path, **arrays)
-    return data(folder, source="npz", path=str(path), image_size=None)
+    return data_params(folder, source="npz", path=str(path), image_size=None)
 
 
 def examples(count=40, classes=2, shape=(10, 10, 3)):
     return RNG.integers(0, 256, (count, *shape)).astype(np.uint8), np.arange(count) % classes
-
-
-def images(folder: Path, classes=("cat", "dog"), count=10, mode="RGB", size=(12, 14), suffix="png"):
-    for label in classes:
-        (folder / label).mkdir(parents=True)
-        for index in range(count):
-            noise = RNG.integers(0, 256, (*size, 4), dtype=np.uint8)
-            Image.fromarray(noise, "RGBA").convert(mode).save(folder / label / f"{index}.{suffix}")
 
 
 def prepared(folder, params):
@@ -47,7 +30,7 @@ def prepared(folder, params):
 
 
 def test_digits_are_resized_and_split_by_class(tmp_path):
-    dataset = load(data(tmp_path))
+    dataset = load(data_params(tmp_path))
     assert [len(s.y) for s in (dataset.train, dataset.validation, dataset.test)] == [1079, 359, 359]
     assert dataset.train.x.shape == (1079, 25, 25, 3)
     assert dataset.train.x.dtype == np.uint8
@@ -62,7 +45,7 @@ def test_the_split_is_seeded_and_disjoint(tmp_path):
     np.testing.assert_array_equal(first.test.x, again.test.x)
     together = np.concatenate([first.train.x, first.validation.x, first.test.x])[:, 0, 0, 0]
     np.testing.assert_array_equal(np.sort(together), np.arange(100))
-    other = load(data(tmp_path, source="npz", path=str(tmp_path / "data.npz"), image_size=None, seed=1))
+    other = load(data_params(tmp_path, source="npz", path=str(tmp_path / "data.npz"), image_size=None, seed=1))
     assert not np.array_equal(first.test.x, other.test.x)
 
 
@@ -85,7 +68,7 @@ def test_npz_missing_splits_are_carved_out_of_training(tmp_path):
 def test_grey_images_get_a_channel_and_are_resized(tmp_path):
     x, y = examples(shape=(10, 10))
     np.savez(tmp_path / "data.npz", x_train=x, y_train=y)
-    dataset = load(data(tmp_path, source="npz", path=str(tmp_path / "data.npz"), image_size=[12, 11]))
+    dataset = load(data_params(tmp_path, source="npz", path=str(tmp_path / "data.npz"), image_size=[12, 11]))
     assert dataset.train.x.shape[1:] == (12, 11, 1)
 
 
@@ -137,9 +120,9 @@ def test_bad_npz_files_are_refused(arrays, message, tmp_path):
 
 def test_paths_that_are_not_there_are_refused(tmp_path):
     with pytest.raises(InputError, match=r"data.path: expected the .npz file for data.source=npz. Received: inputs"):
-        load(data(tmp_path, source="npz"))
+        load(data_params(tmp_path, source="npz"))
     with pytest.raises(InputError, match=r"folder of images. Received: gone, which does not exist"):
-        load(data(tmp_path, source="folder", path="gone"))
+        load(data_params(tmp_path, source="folder", path="gone"))
 
 
 def test_cifar10_takes_classes_and_crop(tmp_path, monkeypatch):
@@ -147,7 +130,7 @@ def test_cifar10_takes_classes_and_crop(tmp_path, monkeypatch):
     y = (np.arange(200) % 10).reshape(-1, 1)
     monkeypatch.setattr(keras.datasets.cifar10, "load_data", lambda: ((x, y), (x[:50], y[:50])))
     chosen = {"classes": [3, 2], "crop": [25, 24]}
-    dataset = load(data(tmp_path, source="cifar10", cifar10=chosen, image_size=None))
+    dataset = load(data_params(tmp_path, source="cifar10", cifar10=chosen, image_size=None))
     assert dataset.class_names == ("cat", "bird")
     assert dataset.test.x.shape == (10, 25, 24, 3)
     np.testing.assert_array_equal(dataset.test.x[0], x[2, :25, :24])
@@ -160,7 +143,7 @@ def test_cifar10_without_a_network_says_what_to_do(tmp_path, monkeypatch):
 
     monkeypatch.setattr(keras.datasets.cifar10, "load_data", offline)
     with pytest.raises(InputError, match=r"data.source=npz with a local file. Received: no route to host"):
-        load(data(tmp_path, source="cifar10"))
+        load(data_params(tmp_path, source="cifar10"))
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -169,21 +152,21 @@ def test_cifar10_without_a_network_says_what_to_do(tmp_path, monkeypatch):
     [("RGB", "png"), ("RGBA", "png"), ("L", "png"), ("P", "png"), ("RGB", "bmp"), ("P", "gif"), ("RGB", "jpg")],
 )
 def test_folder_of_any_image_mode(mode, suffix, channels, tmp_path):
-    images(tmp_path / "own", mode=mode, suffix=suffix)
+    write_images(tmp_path / "own", mode=mode, suffix=suffix)
     folder = {"source": "folder", "path": str(tmp_path / "own"), "image_size": [10, 11], "channels": channels}
-    dataset = load(data(tmp_path, **folder))
+    dataset = load(data_params(tmp_path, **folder))
     assert dataset.class_names == ("cat", "dog")
     assert dataset.train.x.shape == (12, 10, 11, channels)
-    written = prepared(tmp_path, data(tmp_path, **folder))
+    written = prepared(tmp_path, data_params(tmp_path, **folder))
     assert written.shape == (12, 10, 11, channels)
     assert written.std() > 10
 
 
 def test_files_that_are_left_out_are_counted(tmp_path):
-    images(tmp_path / "own")
+    write_images(tmp_path / "own")
     (tmp_path / "own" / "cat" / "10.tiff").touch()
     with pytest.warns(UserWarning, match=r"cat: 1 files that are not .* are left out"):
-        load(data(tmp_path, source="folder", path=str(tmp_path / "own")))
+        load(data_params(tmp_path, source="folder", path=str(tmp_path / "own")))
 
 
 def test_bytes_are_decoded_as_class_names_and_integers_as_images(tmp_path):
@@ -195,8 +178,8 @@ def test_bytes_are_decoded_as_class_names_and_integers_as_images(tmp_path):
 
 def test_folder_with_splits_and_grey(tmp_path):
     for split, count in (("train", 10), ("val", 3), ("test", 2)):
-        images(tmp_path / "own" / split, count=count)
-    dataset = load(data(tmp_path, source="folder", path=str(tmp_path / "own"), channels=1))
+        write_images(tmp_path / "own" / split, count=count)
+    dataset = load(data_params(tmp_path, source="folder", path=str(tmp_path / "own"), channels=1))
     assert [s.x.shape for s in (dataset.train, dataset.validation, dataset.test)] == [
         (20, 25, 25, 1),
         (6, 25, 25, 1),
@@ -220,13 +203,13 @@ def break_folder(root: Path, how: str):
     elif how == "capitals":
         for label in ("cat", "dog"):
             shutil.rmtree(root / label)
-        images(root / "Train")
-        images(root / "test")
+        write_images(root / "Train")
+        write_images(root / "test")
     elif how == "other classes":
         for label in ("cat", "dog"):
             shutil.rmtree(root / label)
-        images(root / "train")
-        images(root / "val", classes=("cat", "cow"))
+        write_images(root / "train")
+        write_images(root / "val", classes=("cat", "cow"))
 
 
 @pytest.mark.parametrize(
@@ -242,22 +225,22 @@ def break_folder(root: Path, how: str):
     ],
 )
 def test_bad_folders_are_refused(how, message, tmp_path):
-    images(tmp_path / "own")
+    write_images(tmp_path / "own")
     break_folder(tmp_path / "own", how)
     with pytest.raises(InputError, match=message) as caught:
-        prepared(tmp_path, data(tmp_path, source="folder", path=str(tmp_path / "own")))
+        prepared(tmp_path, data_params(tmp_path, source="folder", path=str(tmp_path / "own")))
     assert not (tmp_path / "prepared").exists()
     assert "\n" not in str(caught.value)
 
 
 def test_folder_needs_a_size(tmp_path):
-    images(tmp_path / "own")
+    write_images(tmp_path / "own")
     with pytest.raises(InputError, match=r"data\.image_size"):
-        load(data(tmp_path, source="folder", path=str(tmp_path / "own"), image_size=None))
+        load(data_params(tmp_path, source="folder", path=str(tmp_path / "own"), image_size=None))
 
 
 def test_prepared_data_come_back_scaled(tmp_path):
-    dataset = load(data(tmp_path))
+    dataset = load(data_params(tmp_path))
     write_prepared(dataset, tmp_path / "prepared")
     split = read_split("validation", tmp_path / "prepared")
     assert split.x.dtype == np.float32
@@ -277,7 +260,7 @@ def test_unprepared_and_damaged_data_are_refused(tmp_path):
 
 def test_the_report_s_images(tmp_path):
     path = workload("cifar10-animals.npz")
-    dataset: Dataset = load(data(tmp_path, source="npz", path=str(path), image_size=None))
+    dataset: Dataset = load(data_params(tmp_path, source="npz", path=str(path), image_size=None))
     assert [len(s.y) for s in (dataset.train, dataset.validation, dataset.test)] == [22_475, 2_525, 2_500]
     assert dataset.train.x.shape[1:] == (25, 25, 3)
 

@@ -1,24 +1,15 @@
 """The commands: what they import, what they say, and how they fail."""
 
-import os
-import subprocess
-import sys
+import re
 from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
 
-from tests.imports import ROOT, import_closure
+from tests.helpers import ROOT, assert_one_line, import_closure, python
 
 PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 COMMANDS = sorted(path.stem for path in (ROOT / "stages").glob("[!_]*.py"))
-
-
-def python(*arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "120"}
-    return subprocess.run(
-        [sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
 
 
 def code_deps(stage: str) -> list[str]:
@@ -65,27 +56,46 @@ def test_the_library_does_not_import_tensorflow():
     assert python("-c", code).returncode == 0
 
 
-def test_python_m_stages_lists_all_commands():
-    result = python("-m", "stages")
-    assert result.returncode == 0
-    assert all(f"python -m stages.{command}" in result.stdout for command in COMMANDS)
+def test_one_command_lists_the_stages_in_their_order_and_apart_from_them_the_tools():
+    help_ = python("-m", "stages", "--help")
+    assert help_.returncode == 0
+    stages, tools = help_.stdout.split("Stages, in the order of the pipeline")[1].split(" Tools ")
+    # a command stands at the beginning of its row; what it does goes on further right
+    named = [re.findall(r"^│ (\w+)", part, re.MULTILINE) for part in (stages, tools)]
+    assert named[0] == list(PIPELINE)
+    assert set(named[1]) == set(COMMANDS) - set(PIPELINE)
 
 
-def assert_one_line(result: subprocess.CompletedProcess[str], message: str) -> None:
-    assert result.returncode == 1
-    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
-    assert result.stderr.startswith("error: ")
-    assert message in result.stderr
+def test_a_command_does_the_same_by_either_name(tmp_path):
+    one, other = (python("-m", *words, folder=tmp_path) for words in (("stages.masked",), ("stages", "masked")))
+    assert_one_line(one, "params.yaml, which does not exist")
+    assert one.stderr == other.stderr
+
+
+def test_shells_complete_commands_and_presets():
+    for typed, word, expected in (("prunefront ma", 1, ["masked"]), ("prunefront preset smo", 2, ["smoke"])):
+        result = python("-m", "stages", _PRUNEFRONT_COMPLETE="complete_bash", COMP_WORDS=typed, COMP_CWORD=str(word))
+        assert result.stdout.split() == expected
+    assert "complete " in python("-m", "stages", _PRUNEFRONT_COMPLETE="source_bash").stdout
+
+
+def test_names_that_the_locale_cannot_write_are_one_line():
+    code = "from pathlib import Path; from prunefront.common.commands import run\n"
+    code += "def command(): open(Path('d\\u00e4ta'))\nrun(command)"
+    result = python("-c", code, LC_ALL="C", PYTHONUTF8="0")
+    assert_one_line(
+        result, r"a locale that can write every name; set LC_ALL=C.UTF-8 or PYTHONUTF8=1. Received: '\xe4ta'"
+    )
 
 
 def test_bad_input_is_one_line_and_status_1(tmp_path):
     assert_one_line(python("-m", "stages.prepare", folder=tmp_path), "params.yaml, which does not exist")
     assert_one_line(python("-m", "stages.show", folder=tmp_path), "run `dvc repro`")
-    defaults = (ROOT / "presets" / "digits.yaml").read_text()
+    defaults = (ROOT / "presets" / "default.yaml").read_text()
     (tmp_path / "params.yaml").write_text(defaults)
     for stage in ("baseline", "masked"):
-        assert_one_line(python("-m", f"stages.{stage}", folder=tmp_path), "python -m stages.prepare")
-    assert_one_line(python("-m", "stages.pareto", folder=tmp_path), "python -m stages.prune_global --seed 0")
+        assert_one_line(python("-m", f"stages.{stage}", folder=tmp_path), "prunefront prepare")
+    assert_one_line(python("-m", "stages.pareto", folder=tmp_path), "prunefront prune_global --seed 0")
     (tmp_path / "params.yaml").write_text(defaults.replace("epochs: 20", "epocs: 20"))
     assert_one_line(python("-m", "stages.baseline", folder=tmp_path), "did you mean 'epochs'?")
 

@@ -7,7 +7,7 @@ import pytest
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
-from tests.imports import ROOT
+from tests.helpers import ROOT
 
 STAGES = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 METHODS = {stage for stage, block in STAGES.items() if "matrix" in block} - {"baseline"}

@@ -17,9 +17,7 @@ from prunefront.data.splits import Split, read_split
 from prunefront.sources.images import ImageFiles
 from prunefront.sources.read import load
 from prunefront.sources.splits import write_prepared
-from tests.imports import ROOT
-from tests.test_params import edited
-from tests.test_sources import data, images
+from tests.helpers import ROOT, data_params, edited, write_images
 
 
 def stored(folder, array, convert=lambda x: x):
@@ -51,8 +49,8 @@ def test_batches_from_disk_are_those_from_memory(tmp_path):
 
 
 def test_a_folder_comes_back_as_it_was_read_image_by_image(tmp_path):
-    images(tmp_path / "own", mode="L", size=(10, 11))
-    params = data(tmp_path, source="folder", path=str(tmp_path / "own"), image_size=[10, 11], channels=1)
+    write_images(tmp_path / "own", mode="L", size=(10, 11))
+    params = data_params(tmp_path, source="folder", path=str(tmp_path / "own"), image_size=[10, 11], channels=1)
     dataset = load(params)
     assert isinstance(dataset.train.x, ImageFiles)
     write_prepared(dataset, tmp_path / "prepared")
@@ -69,7 +67,7 @@ def test_pixels_are_scaled_to_the_range_that_a_network_takes(tmp_path, pixel_ran
     x, y = np.full((40, 10, 10, 3), 128, np.uint8), np.arange(40) % 2
     np.savez(tmp_path / "data.npz", x_train=x, y_train=y)
     settings = {"source": "npz", "path": str(tmp_path / "data.npz"), "image_size": None, "pixel_range": pixel_range}
-    write_prepared(load(data(tmp_path, **settings)), tmp_path / "prepared")
+    write_prepared(load(data_params(tmp_path, **settings)), tmp_path / "prepared")
     np.testing.assert_allclose(read_split("train", tmp_path / "prepared").x, expected, rtol=1e-4)
 
 
@@ -134,8 +132,8 @@ def test_a_folder_larger_than_the_memory_is_prepared_trained_on_and_evaluated(tm
 
 
 def test_names_of_undecodable_images_are_given_before_anything_is_replaced(tmp_path):
-    images(tmp_path / "own")
-    params = data(tmp_path, source="folder", path=str(tmp_path / "own"))
+    write_images(tmp_path / "own")
+    params = data_params(tmp_path, source="folder", path=str(tmp_path / "own"))
     write_prepared(load(params), tmp_path / "prepared")
     before = (tmp_path / "prepared" / "train_x.npy").read_bytes()
     for path in (tmp_path / "own" / "cat").iterdir():

@@ -9,14 +9,9 @@ from prunefront import InputError, load_weights
 from prunefront.common.runtime import keras
 from prunefront.models.built_in import build_network
 from prunefront.models.weights import check_shapes, load_masks, save_masks, save_weights
+from tests.helpers import deep, randomized
 
 layers = keras.layers
-
-
-def randomized(model):
-    rng = np.random.default_rng(0)
-    model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
-    return model
 
 
 def attention():
@@ -26,11 +21,6 @@ def attention():
     inner = keras.Sequential([keras.Input((3,)), layers.Dense(4), layers.BatchNormalization()])
     joined = layers.Concatenate()([inner(recurrent), layers.Flatten()(attended)])
     return randomized(keras.Model(token, layers.Dense(2)(joined)))
-
-
-def deep():
-    hidden = [layer for _ in range(13) for layer in (layers.Dense(4, use_bias=False), layers.BatchNormalization())]
-    return randomized(keras.Sequential([keras.Input((3,)), layers.Dense(5), *hidden]))
 
 
 def separable():

@@ -7,9 +7,20 @@ from prunefront import InputError, global_masks
 from prunefront.common.runtime import keras, set_up, tf
 from prunefront.pruning.masks import count_zeros
 from prunefront.training.hold import held_masks, hold_masks, implied_masks, magnitude_masks
-from tests.holding import EveryBatch, X, Y, check, compile_model, fit_and_check, held, layers, optimizers, small
-from tests.test_models_hold import Subclassed
-from tests.test_stages import python
+from tests.helpers import (
+    EveryBatch,
+    Subclassed,
+    X,
+    Y,
+    check,
+    compile_model,
+    fit_and_check,
+    held,
+    layers,
+    optimizers,
+    python,
+    small,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -113,8 +124,6 @@ def run_alone(code):
 def test_xla():
     """In a process of its own: Keras does without XLA once operations are to be deterministic."""
     code = """
-from tests.holding import X, Y, compile_model, diverge_and_check, fit_and_check, held, keras, small
-from tests.test_optimizers_hold import OPTIMIZERS
 keras.utils.set_random_seed(0)
 for name, steps in (("adamw", 2), ("muon ema", 1), ("accumulation", 1), ("loss scale", 1)):
     model = compile_model(small(), OPTIMIZERS[name](), jit_compile=True, steps_per_execution=steps)
@@ -134,9 +143,6 @@ def test_two_replicas():
 from prunefront.common.runtime import keras, set_up, tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from tests.holding import X, Y, compile_model, diverge_and_check, fit_and_check, held, small
-from tests.test_models_hold import nested
-from tests.test_optimizers_hold import OPTIMIZERS
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 assert strategy.num_replicas_in_sync == 2
 for name in ("adamw", "muon ema", "loss scale", "sgd nesterov"):  # Keras itself cannot accumulate on replicas

@@ -1,8 +1,8 @@
-"""What all stage commands share: their options, and how they fail."""
+"""What all commands share: their options, how they fail, and the one command that holds them all."""
 
 import functools
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -15,13 +15,43 @@ SeedOption = Annotated[
 PARAMS = Path("params.yaml")
 
 
-def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    typer.echo(f"warning: {message}", err=True)
-
-
 def run(command: Callable[..., None]) -> None:
-    """Runs a stage function as a Typer command; bad input ends in one line and exit status 1."""
+    """Runs one function as a Typer command; bad input ends in one line and exit status 1."""
+    app = typer.Typer(add_completion=False, rich_markup_mode=None)
+    app.command()(_guarded(command))
+    app()
 
+
+def run_all(panels: Mapping[str, Iterable[Callable[..., None]]]) -> None:
+    """Runs one command that holds others, each with the name of its function, listed under the panels' titles."""
+    app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
+    app.callback()(_about)
+    for title, commands in panels.items():
+        for command in commands:
+            app.command(command.__name__, rich_help_panel=title)(_guarded(command))
+    app(prog_name="prunefront")
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        import importlib.metadata
+
+        typer.echo(importlib.metadata.version("prunefront"))
+        raise typer.Exit
+
+
+def _about(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Make a Keras model sparse, and see what it costs: accuracy over sparsity, and the weights at the best point.
+
+    `dvc repro` runs all stages in turn; each command has --help.
+    """
+
+
+def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def guarded(*args: object, **kwargs: object) -> None:
         from prunefront.common.errors import InputError
@@ -30,17 +60,22 @@ def run(command: Callable[..., None]) -> None:
         try:
             command(*args, **kwargs)
         except InputError as error:
-            typer.echo(f"error: {error}", err=True)
-            raise typer.Exit(1) from None
+            _fail(str(error))
         except MemoryError:
-            typer.echo(
-                "error: expected data that fit into memory. Received: more; make data.image_size smaller", err=True
-            )
-            raise typer.Exit(1) from None
+            _fail("expected data that fit into memory. Received: more; make data.image_size smaller")
+        except UnicodeEncodeError as error:
+            name = ascii(error.object[error.start :][:40])
+            _fail(f"expected a locale that can write every name; set LC_ALL=C.UTF-8 or PYTHONUTF8=1. Received: {name}")
         except OSError as error:
-            typer.echo(f"error: expected to read and write files here. Received: {error}", err=True)
-            raise typer.Exit(1) from None
+            _fail(f"expected to read and write files here. Received: {error}")
 
-    app = typer.Typer(add_completion=False, rich_markup_mode=None)
-    app.command()(guarded)
-    app()
+    return guarded
+
+
+def _fail(message: str) -> None:
+    typer.echo(f"error: {message}", err=True)
+    raise typer.Exit(1) from None
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    typer.echo(f"warning: {message}", err=True)

@@ -105,7 +105,7 @@ def _read_about(folder: Path) -> dict[str, Any]:
 
 def _unprepared(folder: Path, error: Exception) -> InputError:
     return InputError(
-        f"Expected prepared data in {folder}; run `dvc repro`, or first `python -m stages.prepare`. Received: {error}"
+        f"Expected prepared data in {folder}; run `dvc repro`, or first `prunefront prepare`. Received: {error}"
     )
 
 

@@ -210,12 +210,17 @@ def _from_builder(builder: str, input_shape: tuple[int, ...], classes: int) -> "
     return model
 
 
-def _application(name: str, input_shape: tuple[int, ...], classes: int) -> "keras.Model":
+def check_application(name: str) -> None:
+    """Raises InputError unless keras.applications has a network of that name."""
     known = [n for n in dir(keras.applications) if n[0].isupper() and callable(getattr(keras.applications, n))]
     if name not in known:
         close = get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"such as {', '.join(known[:3])}."
         raise InputError(f"model.application: expected a network of keras.applications; {hint} Received: {name}")
+
+
+def _application(name: str, input_shape: tuple[int, ...], classes: int) -> "keras.Model":
+    check_application(name)
     if len(input_shape) != 3:
         raise InputError(f"model.application: expected images for {name}. Received: examples of shape {input_shape}")
     try:

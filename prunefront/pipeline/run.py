@@ -154,7 +154,7 @@ def open_run(stage: str, params: Params, seed: int) -> Run:
     if not any(weight.prunable for weight in weights):
         raise InputError(
             "Expected a model with trainable kernels, embeddings or biases to prune (prune.biases, prune.include, "
-            "prune.exclude). Received: one without; `python -m stages.inspect` lists its layers"
+            "prune.exclude). Received: one without; `prunefront inspect` lists its layers"
         )
     head = find_head(model, classes, validation.x[:4], params.model.outputs)
     compile_classifier(model, head=head)

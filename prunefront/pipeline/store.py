@@ -74,7 +74,7 @@ def load_nearest(stage: str, seed: int, level: float) -> tuple[float, Weights]:
     if not below:
         raise InputError(
             f"Expected weights in {folder} at sparsity {level} or below; run `dvc repro`, or first "
-            f"`python -m stages.{stage} --seed {seed}`. Received: {len(stored)} weight files"
+            f"`prunefront {stage} --seed {seed}`. Received: {len(stored)} weight files"
         )
     return max(below), load_weights(stored[max(below)])
 
@@ -91,7 +91,7 @@ def load_rows(stage: str, seed: int) -> pd.DataFrame:
     except FileNotFoundError:
         raise InputError(
             f"Expected the results of stage {stage} for seed {seed}; run `dvc repro`, or first "
-            f"`python -m stages.{stage} --seed {seed}`. Received: no file {path}"
+            f"`prunefront {stage} --seed {seed}`. Received: no file {path}"
         ) from None
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected a CSV file of operating points. Received: {error}") from None

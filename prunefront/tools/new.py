@@ -1,4 +1,4 @@
-"""A new project around a user's model and data: parameters, pipeline and thin stages; the core stays in the package."""
+"""A new project around a user's model and data: pipeline and parameters; all code stays in the installed package."""
 
 import importlib.metadata
 import os
@@ -6,26 +6,20 @@ import re
 import shutil
 import subprocess
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from prunefront.common.errors import InputError, cause
 from prunefront.common.params import BUILDER, NO_FILE, load_params
+from prunefront.tools.preset import render
+from prunefront.tools.template import DEFAULT, PIPELINE, TEMPLATE, yaml
 
-NOT_COPIED = {"new.py", "compare.py"}
-IGNORED = """.venv/
-__pycache__/
-partial-*
-previous-*
-/dvc_plots/
-/data/
-/inputs/*
-!/inputs/none
-/costs/
-/unfinished/
+COPIED = (".gitignore", ".dvcignore", "models/.gitignore", str(NO_FILE))
+HEADER = """\
+# The pipeline. `persist: true` keeps a stage's earlier results when a new run of it fails: stages replace their outputs
+# as a whole and never continue from them. requirements.txt stands for the code: another version there runs all stages.
 """
 
 
@@ -37,6 +31,9 @@ class Ingredients:
         model: a .keras or .h5 file.
         builder: package.module:function.
         application: the name of a network of keras.applications.
+        code: the file or folder that the builder, or custom objects of the model, are defined in.
+        outputs: what the network gives, see `model.outputs` in params.yaml.
+        trust: whether code that the model file carries or asks for may run.
         data: an .npz file or a folder of images.
         image_size: height and width in pixels.
     """
@@ -44,93 +41,109 @@ class Ingredients:
     model: Path | None = None
     builder: str | None = None
     application: str | None = None
+    code: Path | None = None
+    outputs: str = "auto"
+    trust: bool = False
     data: Path | None = None
     image_size: tuple[int, int] | None = None
 
 
-def write_project(folder: Path, template: Path, subject: Ingredients) -> None:
+def write_project(folder: Path, subject: Ingredients) -> None:
     """Writes a project that runs by `dvc repro` wherever prunefront is installed.
 
-    Model and data stay where they are, named by paths relative to the project; a builder's code is copied into it.
+    Model and data stay where they are, named by absolute paths, which DVC's temporary folders and clones find as well;
+    code is copied. The project is a Git repository of its own unless it lies in one.
 
     Args:
-        folder: must not exist, or be empty.
-        template: a folder with `dvc.yaml`, `stages/` and `params.yaml` or `presets/digits.yaml`.
+        folder: must not exist, or be empty but for a Git repository.
         subject: what the project is about.
 
     Raises:
-        InputError: the folder is not empty, a file of the subject does not exist, or Git or DVC cannot be run.
+        InputError: the folder is not empty, the subject does not exist or contradicts itself, or Git or DVC cannot be
+            run. Nothing is left behind then.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    present = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if present - {".git"} or (folder.exists() and not folder.is_dir()):
         raise InputError(f"Expected a new or empty folder. Received: {folder}, which holds something")
-    for path in (subject.model, subject.data):
+    if shutil.which("git") is None:
+        raise InputError("Expected Git, which DVC works with; install it. Received: no command git")
+    _check(subject)
+    folder = folder.resolve()
+    partial = folder.with_name(f"partial-{folder.name}")
+    shutil.rmtree(partial, ignore_errors=True)
+    existed = folder.exists()
+    try:
+        _write(partial, _text(folder.name), subject)
+        load_params(partial / "params.yaml")
+        folder.mkdir(parents=True, exist_ok=True)  # it may be where the user is
+        for path in sorted(partial.iterdir()):
+            os.replace(path, folder / path.name)
+        _put_under_version_control(folder)
+        if not str(folder).isascii():  # DVC writes the place of its cache as ASCII
+            warnings.warn(
+                "DVC's experiments in temporary folders (--temp, --queue) fail below a path with other characters than "
+                f"ASCII, {folder}; everything else works",
+                stacklevel=2,
+            )
+    except BaseException:
+        _remove(folder, present, existed)
+        raise
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _check(subject: Ingredients) -> None:
+    named = [subject.model, subject.builder, subject.application]
+    if sum(one is not None for one in named) > 1:
+        raise InputError("Expected one of --model, --builder and --application. Received: several")
+    for path in (subject.model, subject.code, subject.data):
         if path is not None and not path.exists():
             raise InputError(f"Expected a file or folder of yours. Received: {path}, which does not exist")
     if subject.data is not None and subject.data.is_file() and subject.data.suffix != ".npz":
         raise InputError(f"Expected data as an .npz file or a folder of images. Received: {subject.data}")
     if subject.builder is not None and not re.fullmatch(BUILDER, subject.builder):
         raise InputError(f"Expected package.module:function as the builder. Received: {subject.builder}")
-    folder = folder.resolve()
-    partial = folder.with_name(f"partial-{folder.name}")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        _write(partial, folder, template, subject)
-        load_params(partial / "params.yaml")
-        folder.mkdir(parents=True, exist_ok=True)  # it may be where the user is
-        for path in sorted(partial.iterdir()):
-            os.replace(path, folder / path.name)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    if subject.application is not None:
+        from prunefront.models.build import check_application
+
+        check_application(subject.application)
 
 
-def _write(project: Path, final: Path, template: Path, subject: Ingredients) -> None:
-    (project / "stages").mkdir(parents=True)
-    for path in sorted((template / "stages").glob("*.py")):
-        if path.name not in NOT_COPIED:
-            shutil.copyfile(path, project / "stages" / path.name)
-    code = _copy_code(subject.builder, project) if subject.builder is not None else NO_FILE
-    yaml = YAML()
-    yaml.width = 120
-    yaml.indent(mapping=2, sequence=4, offset=2)
-    presets = template / "presets" / "digits.yaml"
-    params = yaml.load((presets if presets.exists() else template / "params.yaml").read_text(encoding="utf-8"))
-    _about(params, final, subject, code)
-    pipeline = yaml.load((template / "dvc.yaml").read_text(encoding="utf-8"))
+def _write(project: Path, name: str, subject: Ingredients) -> None:
+    for copied in COPIED:
+        (project / copied).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(TEMPLATE / copied, project / copied)
+    params = yaml().load(render(DEFAULT))
+    _about(params, subject, _copy_code(subject, project))
+    _, begin, rest = PIPELINE.read_text(encoding="utf-8").partition("stages:\n")
+    pipeline = yaml().load(begin + rest)
     for stage in pipeline["stages"].values():
-        # the package's files are none of the project's: a new version in requirements.txt makes all stages run again
-        own = [d for d in stage["deps"] if not d.startswith("prunefront/") and d != "requirements.txt"]
-        stage["deps"][:] = [*own, "requirements.txt"]
-    for name, content in (("params.yaml", params), ("dvc.yaml", pipeline)):
-        with (project / name).open("w", encoding="utf-8") as file:
-            yaml.dump(content, file)
-    (project / "inputs").mkdir()
+        stage["cmd"] = stage["cmd"].replace("python -m stages.", "prunefront ")
+        stage["deps"][:] = [d for d in stage["deps"] if not d.startswith(("prunefront/", "stages/"))]
+        stage["deps"].append("requirements.txt")
+    for file, content, heading in (("params.yaml", params, ""), ("dvc.yaml", pipeline, HEADER)):
+        with (project / file).open("w", encoding="utf-8") as opened:
+            opened.write(heading)
+            yaml().dump(content, opened)
     version = importlib.metadata.version("prunefront")
-    texts = {
-        NO_FILE: "Stands for no file: a DVC dependency cannot be empty.\n",
-        Path("requirements.txt"): f"prunefront=={version}\n",
-        Path(".gitignore"): IGNORED,
-        Path(".dvcignore"): "partial-*\nprevious-*\n__pycache__\n",
-        Path("README.md"): _readme(final.resolve().name),
-    }
-    for path, text in texts.items():
-        (project / path).write_text(text, encoding="utf-8")
-    _run(project, "git", "init", "-q")
-    _run(project, sys.executable, "-m", "dvc", "init", "-q")
+    (project / "requirements.txt").write_text(f"prunefront=={version}\n", encoding="utf-8")
+    (project / "README.md").write_text(_readme(name), encoding="utf-8")
 
 
-def _about(params: Any, final: Path, subject: Ingredients, code: Path) -> None:
+def _about(params: Any, subject: Ingredients, code: Path) -> None:
     """Puts model and data into the parameters, in place, so that the comments stay."""
     model, data = params["model"], params["data"]
     if subject.model is not None:
-        model["path"] = os.path.relpath(subject.model, final)
+        model["path"] = _absolute(subject.model)
     model["builder"], model["application"], model["code"] = subject.builder, subject.application, str(code)
+    model["outputs"], model["trust"] = subject.outputs, subject.trust
     if subject.data is not None:
         data["source"] = "folder" if subject.data.is_dir() else "npz"
-        data["path"] = os.path.relpath(subject.data, final)
+        data["path"] = _absolute(subject.data)
         data["image_size"] = None
     size: list[int] | None = list(subject.image_size) if subject.image_size is not None else None
     if subject.model is not None and (subject.data is None or subject.data.is_dir()):
-        shape = _images_of(subject.model)
+        shape = _images_of(subject.model, subject)
         size = size or shape[:2]
         data["channels"] = shape[2]
     elif data["source"] == "folder" and size is None:
@@ -139,12 +152,25 @@ def _about(params: Any, final: Path, subject: Ingredients, code: Path) -> None:
         data["image_size"] = size
 
 
-def _images_of(path: Path) -> list[int]:
+def _absolute(path: Path) -> str:
+    """A path that means the same in every folder; a link of the user's keeps its name."""
+    return _text(os.path.abspath(path))  # noqa: PTH100
+
+
+def _text(name: str) -> str:
+    """A name of a file as text, also where the locale has no characters for it."""
+    try:
+        return os.fsencode(name).decode()
+    except UnicodeDecodeError:
+        raise InputError(f"Expected a name in UTF-8. Received: {name!a}") from None
+
+
+def _images_of(path: Path, subject: Ingredients) -> list[int]:
     """Height, width and channels of the images that a model file takes."""
     from prunefront.common.runtime import keras
     from prunefront.models.model_files import load_model
 
-    model = load_model(path, trust=False)
+    model = load_model(path, subject.trust, NO_FILE if subject.code is None else subject.code)
     inputs = keras.tree.flatten(getattr(model, "inputs", None) or [])
     shape = list(inputs[0].shape[1:]) if len(inputs) == 1 else []
     if len(shape) == 2:
@@ -157,26 +183,69 @@ def _images_of(path: Path) -> list[int]:
     return shape
 
 
-def _copy_code(builder: str, project: Path) -> Path:
-    """Copies the builder's module, or its whole package, out of this folder; returns the name of the copy."""
-    top = Path(builder.partition(":")[0].partition(".")[0])
-    if top.is_dir():
-        shutil.copytree(top, project / top, ignore=shutil.ignore_patterns("__pycache__"))
-        return top
-    file = top.with_suffix(".py")
-    if not file.is_file():
-        raise InputError(f"--builder: expected package.module:function in this folder. Received: {builder}, no {file}")
-    shutil.copyfile(file, project / file)
-    return file
+def _copy_code(subject: Ingredients, project: Path) -> Path:
+    """Copies the user's code into the project, where it belongs to the version; returns the name of the copy."""
+    source = subject.code
+    top = "" if subject.builder is None else subject.builder.partition(":")[0].partition(".")[0]
+    if source is None and top:
+        source = Path(top) if Path(top).is_dir() else Path(f"{top}.py")
+        if not source.exists():
+            raise InputError(
+                f"--builder: expected package.module:function in this folder, or --code with its file or folder. "
+                f"Received: {subject.builder}, no {source}"
+            )
+    if source is None:
+        return NO_FILE
+    copy = project / source.resolve().name
+    if top and copy.stem != top:
+        raise InputError(f"--code: expected the file or folder that defines {top}. Received: {source}")
+    if copy.exists() or copy.name in ("data", "metrics", "requirements.txt", "README.md", "dvc.yaml", "params.yaml"):
+        raise InputError(f"--code: expected a name that the project does not use itself. Received: {source}")
+    if source.is_dir():
+        shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__", ".git", ".venv"))
+    else:
+        shutil.copyfile(source, copy)
+    return Path(copy.name)
+
+
+def _put_under_version_control(folder: Path) -> None:
+    """Initialises DVC, and Git unless the folder belongs to a repository already."""
+    environment = {**os.environ, "LC_ALL": "C"}  # Git's message is looked at
+    asked = subprocess.run(
+        ["git", "rev-parse", "--show-toplevel"],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+    )
+    if asked.returncode and "not a git repository" not in asked.stderr:
+        raise InputError(f"Expected Git to say which repository this is. Received: {asked.stderr.strip()}")
+    outer = None if asked.returncode else Path(asked.stdout.rstrip("\n")).resolve()
+    ignored = subprocess.run(["git", "check-ignore", "-q", "."], cwd=folder, check=False, capture_output=True)
+    if outer is None or ignored.returncode == 0:  # what a repository ignores can only be one of its own
+        _run(folder, "git", "init", "-q")
+        outer = folder
+    _run(folder, sys.executable, "-m", "dvc", "init", "-q", *([] if outer == folder else ["--subdir"]))
 
 
 def _run(folder: Path, *command: str) -> None:
     try:
-        subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
+        subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, encoding="utf-8")
     except FileNotFoundError as error:
         raise InputError(f"Expected {command[0]} to be installed. Received: {cause(error)}") from None
     except subprocess.CalledProcessError as error:
         raise InputError(f"Expected {' '.join(command)} to work. Received: {error.stderr}") from None
+
+
+def _remove(folder: Path, present: set[str], existed: bool) -> None:
+    """Takes back what was written into a folder that was empty but for `present`."""
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name not in present:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    if folder.is_dir() and not existed:
+        folder.rmdir()
 
 
 def _readme(name: str) -> str:
@@ -186,11 +255,13 @@ Made sparse by prunefront: the accuracy-versus-sparsity frontier of a Keras mode
 With prunefront installed:
 
 ```sh
-python -m stages.inspect          # the network, what is prunable, what may go wrong
-dvc repro                         # everything that is out of date
-python -m stages.show             # the frontier and the submitted weights
+prunefront inspect    # the network, what is prunable, what may go wrong
+dvc repro             # everything that is out of date
+prunefront show       # the frontier and the submitted weights
 ```
 
-`params.yaml` says what is done; every line has a comment. After an upgrade of prunefront, put the new version into
-`requirements.txt`: `dvc repro` then runs all stages again.
+`params.yaml` says what is done; every line has a comment. Model and data are named there by absolute paths. To take
+them into the project, so that `dvc push` and `dvc pull` carry them to other machines, copy a file to `inputs/`, call
+`dvc add inputs/FILE`, and name `inputs/FILE` in `params.yaml`. After an upgrade of prunefront, put the new version
+into `requirements.txt`: `dvc repro` then runs all stages again.
 """
