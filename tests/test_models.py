@@ -13,7 +13,7 @@ from prunefront import InputError
 from prunefront.common.params import Model
 from prunefront.common.runtime import keras
 from prunefront.data.splits import Split
-from prunefront.models.build import build_model, fitted, identity, starting_weights
+from prunefront.models.build import as_model_input, build_model, fingerprint, starting_weights
 from prunefront.models.model_files import load_model
 
 layers = keras.layers
@@ -239,10 +239,10 @@ def test_builders_build_anew_and_a_change_of_their_code_is_another_network(folde
         one, other = (build_model(params, (4,), 2) for _ in range(2))
         assert one is not other
         np.testing.assert_array_equal(starting_weights(params, one)[0], one.get_weights()[0])
-    before = identity(params)
-    assert identity(params) == before
+    before = fingerprint(params)
+    assert fingerprint(params) == before
     (folder / "net.py").write_text(textwrap.dedent(BUILDERS) + "# other\n")
-    assert identity(params) != before
+    assert fingerprint(params) != before
     with pytest.raises(InputError, match=r"module gone that can be imported from this folder"):
         build_model(settings(builder="gone:good"), (4,), 2)
 
@@ -291,7 +291,7 @@ def test_weights_of_keras_come_in_the_model_s_order_not_the_file_s(folder):
 )
 def test_a_channel_axis_is_added_or_dropped(shape, takes, becomes):
     model = keras.Sequential([keras.Input(takes), layers.Dense(2)])
-    split = fitted(Split(np.ones((2, *shape), np.float32), np.arange(2)), model)
+    split = as_model_input(Split(np.ones((2, *shape), np.float32), np.arange(2)), model)
     assert split.x.shape == (2, *becomes)
 
 
@@ -300,15 +300,15 @@ def test_data_that_do_not_fit_are_refused():
     with pytest.raises(
         InputError, match=r"set data.image_size to \[10, 10\] and data.channels to 3. Received: \(8, 8, 3"
     ):
-        fitted(images, keras.Sequential([keras.Input((10, 10, 3)), layers.Flatten(), layers.Dense(2)]))
+        as_model_input(images, keras.Sequential([keras.Input((10, 10, 3)), layers.Flatten(), layers.Dense(2)]))
     tokens = keras.Sequential([keras.Input((5,), dtype="int32"), layers.Embedding(10, 3), layers.Flatten()])
     whole = Split(np.ones((2, 5), np.float32), np.arange(2))
-    assert fitted(whole, tokens).x.dtype == np.int32
+    assert as_model_input(whole, tokens).x.dtype == np.int32
     with pytest.raises(InputError, match=r"whole numbers, the model takes int32"):
-        fitted(Split(whole.x / 2, whole.y), tokens)
+        as_model_input(Split(whole.x / 2, whole.y), tokens)
     one, other = keras.Input((5,)), keras.Input((5,))
     with pytest.raises(InputError, match=r"a model with one input. Received: 2"):
-        fitted(whole, keras.Model([one, other], one + other))
+        as_model_input(whole, keras.Model([one, other], one + other))
     fixed = keras.Sequential([keras.Input((5,), batch_size=4), layers.Dense(2)])
     with pytest.raises(InputError, match=r"batches of any size.*Received: an input of shape \(4, 5\)"):
-        fitted(whole, fixed)
+        as_model_input(whole, fixed)

@@ -55,9 +55,9 @@ OPTIONS = {
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_ways_to_compile_and_fit(name):
-    compiled, fitted = OPTIONS[name]
+    compiled, as_model_input = OPTIONS[name]
     model, masks = held(small())
-    fit_and_check(compile_model(model, optimizers.AdamW(0.05), **compiled), masks, **fitted)
+    fit_and_check(compile_model(model, optimizers.AdamW(0.05), **compiled), masks, **as_model_input)
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64", "bfloat16"])

@@ -8,7 +8,7 @@ import pytest
 from prunefront.common.runtime import keras
 from prunefront.data.splits import Split
 from prunefront.models.built_in import build_network
-from prunefront.models.outputs import LOGITS, Head
+from prunefront.models.outputs import LOGITS, Outputs
 from prunefront.training.progress import Progress
 from prunefront.training.recipes import augmented, distil, learning_rate, scale_dropout
 from prunefront.training.trainer import Trainer, compile_classifier
@@ -92,9 +92,9 @@ def test_outputs_of_any_type_are_distilled(dtype, activation):
         units = 1 if activation == "sigmoid" else 2
         return keras.Sequential([keras.Input((3,)), keras.layers.Dense(units, activation, dtype=dtype)])
 
-    student, teacher, head = build(), build(), Head(activation == "sigmoid", activation == "linear")
-    compile_classifier(student, keras.optimizers.SGD(0.1), head)
-    distil(student, teacher, 0.5, 2.0, head)
+    student, teacher, outputs = build(), build(), Outputs(activation == "sigmoid", activation == "linear")
+    compile_classifier(student, keras.optimizers.SGD(0.1), outputs)
+    distil(student, teacher, 0.5, 2.0, outputs)
     x, y = RNG.normal(size=(8, 3)).astype(np.float32) * 50, np.arange(8) % 2  # saturated
     assert np.isfinite(student.fit(x, y, verbose=0).history["loss"]).all()
 

@@ -249,12 +249,12 @@ def test_prepared_data_come_back_scaled(tmp_path):
 
 
 def test_unprepared_and_damaged_data_are_refused(tmp_path):
-    with pytest.raises(InputError, match=r"python -m stages\.prepare"):
+    with pytest.raises(InputError, match=r"prunefront prepare"):
         read_split("train", tmp_path)
     (tmp_path / "train_x.npy").write_bytes(b"\x93NUMPY")
-    with pytest.raises(InputError, match=r"python -m stages\.prepare"):
+    with pytest.raises(InputError, match=r"prunefront prepare"):
         read_split("train", tmp_path)
-    with pytest.raises(InputError, match=r"python -m stages\.prepare"):
+    with pytest.raises(InputError, match=r"prunefront prepare"):
         read_class_names(tmp_path)
 
 

@@ -46,8 +46,8 @@ def freeze(
     for level in settings.levels:
         masks = further_masks(weights, level, prunable, score)
         frozen = layers_to_freeze(masks, settings.frozen_share, layer_numbers, prunable)
-        inside = [owner in frozen and allowed for owner, allowed in zip(layer_numbers, prunable, strict=True)]
-        outside = [allowed and not within for within, allowed in zip(inside, prunable, strict=True)]
+        inside = [number in frozen and flag for number, flag in zip(layer_numbers, prunable, strict=True)]
+        outside = [flag and not within for within, flag in zip(inside, prunable, strict=True)]
         needed = count_false(masks)
         begun = _merge(apply_masks(weights, masks), _thresholded(weights, needed, inside, score), inside)
         retrained = trainer.fit(begun, settings, frozen=frozen, label=f"{level:.1%}")
@@ -70,16 +70,16 @@ def layers_to_freeze(
     """
     zeros = dict.fromkeys(layer_numbers, 0)
     room = dict.fromkeys(layer_numbers, 0)
-    for mask, owner, allowed in zip(masks, layer_numbers, prunable, strict=True):
-        zeros[owner] += count_false([mask])
-        room[owner] += mask.size if allowed else 0
+    for mask, number, flag in zip(masks, layer_numbers, prunable, strict=True):
+        zeros[number] += count_false([mask])
+        room[number] += mask.size if flag else 0
     total = sum(zeros.values())
     frozen: list[int] = []
-    for owner in sorted(zeros, key=lambda o: -zeros[o]):
-        held = sum(zeros[o] for o in frozen)
-        if zeros[owner] == 0 or (held >= share * total and sum(room[o] for o in frozen) >= total):
+    for number in sorted(zeros, key=lambda n: -zeros[n]):
+        held = sum(zeros[n] for n in frozen)
+        if zeros[number] == 0 or (held >= share * total and sum(room[n] for n in frozen) >= total):
             break
-        frozen.append(owner)
+        frozen.append(number)
     return frozenset(frozen)
 
 

@@ -29,7 +29,7 @@ def gradual(
         prunable: for each weight array whether it may be pruned.
     """
     weights = start
-    pool = sum(w.size for w, may_be_pruned in zip(weights, prunable, strict=True) if may_be_pruned)
+    pool = sum(w.size for w, flag in zip(weights, prunable, strict=True) if flag)
     for level in settings.levels:
         present = nonzero_masks(weights, prunable)
         initial = min(level, count_false(present) / pool)

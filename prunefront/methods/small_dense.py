@@ -43,7 +43,7 @@ def small_dense(
         InputError: a level leaves fewer parameters than the narrowest network has.
     """
     sizes = [prod(shape) for shape in shapes]
-    pool = sum(size for size, chosen in zip(sizes, prunable, strict=True) if chosen)
+    pool = sum(size for size, flag in zip(sizes, prunable, strict=True) if flag)
     for level in settings.levels:
         limit = sum(sizes) - pruned_count(level, pool)
         grains = bisect_right(range(1, GRAIN + 1), limit, key=lambda g: make_narrow(g / GRAIN).count_params())

@@ -88,7 +88,7 @@ def starting_weights(params: Model, model: "keras.Model") -> Weights | None:
     return _checked(weights, model, origin)
 
 
-def fitted(split: Split, model: "keras.Model") -> Split:
+def as_model_input(split: Split, model: "keras.Model") -> Split:
     """Examples in the shape and type that a model declares to take, as far as that changes no value.
 
     A channel axis of size one is added or dropped; whole numbers become the type of the model's input.
@@ -137,7 +137,7 @@ def fitted(split: Split, model: "keras.Model") -> Split:
     return converted(split, lambda x: x.reshape(-1, *new_shape).astype(dtype))
 
 
-def identity(params: Model) -> str:
+def fingerprint(params: Model) -> str:
     """A digest of what the network is made from: parameters and files, of which any change makes another network."""
     content = hashlib.sha256(params.model_dump_json().encode())
     sources = [params.path, params.code]

@@ -12,7 +12,7 @@ from prunefront.pruning.masks import count_zeros
 
 
 @dataclass(frozen=True)
-class Ledger:
+class Counts:
     """Exact zeros and numbers of weights, by what they are counted over."""
 
     kernel_zeros: int
@@ -25,7 +25,7 @@ class Ledger:
     all_parameters: int
 
 
-def count(weights: Sequence[WeightInfo], arrays: Sequence[np.ndarray]) -> Ledger:
+def count(weights: Sequence[WeightInfo], arrays: Sequence[np.ndarray]) -> Counts:
     """Counts the zeros.
 
     Args:
@@ -39,7 +39,7 @@ def count(weights: Sequence[WeightInfo], arrays: Sequence[np.ndarray]) -> Ledger
         for kind, counted in kinds.items():
             sums[f"{kind}_zeros"] += zeros if counted else 0
             sums[f"{kind}_parameters"] += array.size if counted else 0
-    return Ledger(**sums)
+    return Counts(**sums)
 
 
 def describe(weights: Sequence[WeightInfo]) -> str:

@@ -8,8 +8,8 @@ import numpy as np
 from prunefront.common.errors import InputError, cause
 from prunefront.common.runtime import keras, tf
 
-Outputs = Literal["logits", "probabilities"]
-ACTIVATIONS: dict[str, Outputs] = {
+Kind = Literal["logits", "probabilities"]
+ACTIVATIONS: dict[str, Kind] = {
     "softmax": "probabilities",
     "sigmoid": "probabilities",
     "log_softmax": "logits",
@@ -18,7 +18,7 @@ ACTIVATIONS: dict[str, Outputs] = {
 
 
 @dataclass(frozen=True)
-class Head:
+class Outputs:
     """The outputs of a classifier of integer labels.
 
     Attributes:
@@ -61,22 +61,22 @@ class Head:
         return ops.concatenate([ops.zeros_like(outputs), outputs], axis=-1) if self.binary else outputs
 
 
-LOGITS = Head()
+LOGITS = Outputs()
 """A logit for each class: the built-in network's outputs."""
 
 
-def find_head(model: "keras.Model", classes: int, example: np.ndarray, outputs: str = "auto") -> Head:
-    """What a model's outputs are, found from its last layer unless `outputs` says it, and tried on one example.
+def find_outputs(model: "keras.Model", classes: int, example: np.ndarray, said: str = "auto") -> Outputs:
+    """What a model's outputs are, found from its last layer unless the user says it, and tried on one example.
 
     Args:
         model: built.
         classes: number of classes of the labels, at least 2.
         example: a batch of examples that the model can be called on.
-        outputs: "auto", "logits" or "probabilities".
+        said: "auto", "logits" or "probabilities".
 
     Raises:
         InputError: the outputs are not one vector per example with a value for each class (or a single one for two
-            classes), they contradict `outputs`, or what they are cannot be found.
+            classes), they contradict `said`, or what they are cannot be found.
     """
     values = _scores(model, example)
     units = values.shape[1]
@@ -88,25 +88,25 @@ def find_head(model: "keras.Model", classes: int, example: np.ndarray, outputs: 
         raise InputError(
             "Expected sigmoid or logits for a single output. Received: softmax over one output, which is always 1"
         )
-    if outputs == "auto":
+    if said == "auto":
         if activation not in ACTIVATIONS or (activation == "sigmoid" and units > 1):
             raise InputError(
                 f"Expected a model that ends in softmax, in a single sigmoid, or in no activation (logits); say what "
                 f"its outputs are with model.outputs: logits or probabilities. "
                 f"Received: {activation or 'outputs whose activation cannot be found'}"
             )
-        outputs = ACTIVATIONS[activation]
-    elif outputs == "logits" and activation in ("softmax", "sigmoid"):
+        said = ACTIVATIONS[activation]
+    elif said == "logits" and activation in ("softmax", "sigmoid"):
         raise InputError(f"model.outputs: expected probabilities, the model ends in {activation}. Received: logits")
-    elif outputs == "probabilities" and activation in ("linear", "log_softmax"):
+    elif said == "probabilities" and activation in ("linear", "log_softmax"):
         raise InputError(f"model.outputs: expected logits, the model ends in {activation}. Received: probabilities")
     sums = values.sum(axis=1) if units > 1 else np.ones(len(values))
-    if outputs == "probabilities" and (values.min() < 0 or values.max() > 1.01 or np.abs(sums - 1).max() > 0.02):
+    if said == "probabilities" and (values.min() < 0 or values.max() > 1.01 or np.abs(sums - 1).max() > 0.02):
         raise InputError(
             "Expected probabilities in [0, 1] that add up to 1 over the classes; set model.outputs: logits if they are "
             f"that. Received: outputs from {values.min():.4g} to {values.max():.4g}"
         )
-    return Head(binary=units == 1, logits=outputs == "logits")
+    return Outputs(binary=units == 1, logits=said == "logits")
 
 
 def last_activation(model: "keras.Model") -> str | None:

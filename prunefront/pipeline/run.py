@@ -14,11 +14,11 @@ from prunefront.common.files import digest, replacing_folder
 from prunefront.common.params import Params
 from prunefront.common.runtime import keras, set_up
 from prunefront.data.splits import Split, read_class_names, read_split
-from prunefront.models.build import build_model, fitted, identity, starting_weights
+from prunefront.models.build import as_model_input, build_model, fingerprint, starting_weights
 from prunefront.models.certificate import certify
 from prunefront.models.counts import count, describe
 from prunefront.models.layers import WeightInfo, describe_weights
-from prunefront.models.outputs import Head, find_head
+from prunefront.models.outputs import Outputs, find_outputs
 from prunefront.models.weights import check_shapes, load_weights, save_weights
 from prunefront.pipeline.store import COLUMNS, level_name, load_nearest, unfinished_folder, weights_folder, write_rows
 from prunefront.pruning.masks import Weights
@@ -39,7 +39,7 @@ class Run:
         make_model: builds a new network; the built-in one narrower if it is given a width in (0, 1].
         model: one network of the kind, compiled for evaluating and writing weights; it is never trained.
         weights: what its weight arrays are.
-        head: what its outputs mean.
+        outputs: what its outputs mean.
         validation: the split that everything is chosen by.
         cost: what the stage has spent on training.
     """
@@ -50,7 +50,7 @@ class Run:
     make_model: Callable[..., "keras.Model"]
     model: "keras.Model"
     weights: list[WeightInfo]
-    head: Head
+    outputs: Outputs
     validation: Split
     cost: Cost = field(default_factory=Cost)
 
@@ -95,7 +95,7 @@ class Run:
 
     def read(self, split: str) -> Split:
         """A prepared split as the network takes it."""
-        return fitted(read_split(split), self.model)
+        return as_model_input(read_split(split), self.model)
 
     @cached_property
     def progress(self) -> Progress:
@@ -127,8 +127,8 @@ class Run:
             teacher=teacher,
             cost=self.cost,
             finished=self.finished,
-            head=self.head,
-            identity=identity(self.params.model),
+            outputs=self.outputs,
+            fingerprint=fingerprint(self.params.model),
         )
 
 
@@ -149,16 +149,16 @@ def open_run(stage: str, params: Params, seed: int) -> Run:
 
     make_model = partial(build_model, params.model, validation.x.shape[1:], classes)
     model = make_model()
-    validation = fitted(validation, model)
+    validation = as_model_input(validation, model)
     weights = describe_weights(model, params.prune.biases, params.prune.include, params.prune.exclude)
     if not any(weight.prunable for weight in weights):
         raise InputError(
             "Expected a model with trainable kernels, embeddings or biases to prune (prune.biases, prune.include, "
             "prune.exclude). Received: one without; `prunefront inspect` lists its layers"
         )
-    head = find_head(model, classes, validation.x[:4], params.model.outputs)
-    compile_classifier(model, head=head)
-    return Run(stage, params, seed, make_model, model, weights, head, validation)
+    outputs = find_outputs(model, classes, validation.x[:4], params.model.outputs)
+    compile_classifier(model, outputs=outputs)
+    return Run(stage, params, seed, make_model, model, weights, outputs, validation)
 
 
 def record(run: Run, points: Iterable[tuple[float, Weights]]) -> pd.DataFrame:
@@ -203,17 +203,17 @@ def _record_point(run: Run, level: float, weights: Weights, folder: Path) -> dic
     accuracy, loss = evaluate(model, run.validation)
     if not np.isfinite(loss):
         raise InputError(f"{stage} at {level}: expected a finite validation loss. Received: {loss}")
-    ledger = count(run.weights, model.get_weights())
-    total = ledger.trainable_parameters
+    counts = count(run.weights, model.get_weights())
+    total = counts.trainable_parameters
     return {
         "method": stage,
         "seed": run.seed,
         "target_sparsity": level,
-        "sparsity": ledger.trainable_zeros / total,
-        "nonzero": total - ledger.trainable_zeros,
+        "sparsity": counts.trainable_zeros / total,
+        "nonzero": total - counts.trainable_zeros,
         "parameters": total,
         "val_accuracy": accuracy,
         "val_loss": loss,
         "weights_sha256": digest(path),
-        **asdict(ledger),
+        **asdict(counts),
     }

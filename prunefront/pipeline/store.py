@@ -19,7 +19,7 @@ PICTURE = Path("metrics/pareto.png")
 SUBMITTED = Path("models/submitted.weights.h5")
 
 COUNTED_OVER = ("kernel", "prunable", "trainable", "all")
-"""What the ledger counts zeros over, see `ledger.Ledger`."""
+"""What zeros are counted over, see `counts.Counts`."""
 
 COLUMNS = [
     "method",

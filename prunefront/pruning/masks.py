@@ -84,8 +84,8 @@ def global_masks(
         InputError: sparsity outside [0, 1), NaN or infinite weights or scores, or lists of different lengths.
     """
     weights = list(weights)
-    arrays, chosen = _checked(weights, prunable)
-    pool = sum(a.size for a, c in zip(arrays, chosen, strict=True) if c)
+    arrays, prunable = _checked(weights, prunable)
+    pool = sum(a.size for a, flag in zip(arrays, prunable, strict=True) if flag)
     return prune_smallest(weights, pruned_count(sparsity, pool), prunable, score)
 
 
@@ -103,13 +103,16 @@ def prune_smallest(
 
     Arguments and errors are those of `global_masks`, with a count in [0, number of prunable weights] for the sparsity.
     """
-    arrays, chosen = _checked(weights, prunable)
-    pool = [_scored(a, score) for a, c in zip(arrays, chosen, strict=True) if c]
+    arrays, prunable = _checked(weights, prunable)
+    pool = [_scored(a, score) for a, flag in zip(arrays, prunable, strict=True) if flag]
     flat = np.concatenate([s.ravel() for s in pool]) if pool else np.zeros(0)
     kept = keep_largest(flat, pruned)
     ends = np.cumsum([s.size for s in pool])[:-1]
     pieces = iter(np.split(kept, ends) if pool else [])
-    return [next(pieces).reshape(a.shape) if c else np.ones(a.shape, bool) for a, c in zip(arrays, chosen, strict=True)]
+    return [
+        next(pieces).reshape(a.shape) if flag else np.ones(a.shape, bool)
+        for a, flag in zip(arrays, prunable, strict=True)
+    ]
 
 
 def layerwise_masks(weights: Sequence[ArrayLike], sparsity: float, prunable: Sequence[bool] | None = None) -> Masks:
@@ -117,11 +120,11 @@ def layerwise_masks(weights: Sequence[ArrayLike], sparsity: float, prunable: Seq
 
     Arguments, result and errors are those of `global_masks`, with `pruned_count` False in each prunable array.
     """
-    arrays, chosen = _checked(weights, prunable)
+    arrays, prunable = _checked(weights, prunable)
     pruned_count(sparsity, 0)
     return [
-        keep_largest(magnitude(a), pruned_count(sparsity, a.size)) if c else np.ones(a.shape, bool)
-        for a, c in zip(arrays, chosen, strict=True)
+        keep_largest(magnitude(a), pruned_count(sparsity, a.size)) if flag else np.ones(a.shape, bool)
+        for a, flag in zip(arrays, prunable, strict=True)
     ]
 
 
@@ -186,18 +189,18 @@ def sparsity(weights: Sequence[ArrayLike]) -> float:
 def _checked(weights: Sequence[ArrayLike], prunable: Sequence[bool] | None) -> tuple[list[np.ndarray], list[bool]]:
     """The arrays in a form that can be scored, and a flag for each; those that may be pruned are finite."""
     arrays = [_comparable(np.asarray(w)) for w in weights]
-    chosen = [True] * len(arrays) if prunable is None else [bool(p) for p in prunable]
-    if len(chosen) != len(arrays):
+    prunable = [True] * len(arrays) if prunable is None else [bool(flag) for flag in prunable]
+    if len(prunable) != len(arrays):
         raise InputError(
-            f"Expected one prunable flag for each of {len(arrays)} weight arrays. Received: {len(chosen)} flags"
+            f"Expected one prunable flag for each of {len(arrays)} weight arrays. Received: {len(prunable)} flags"
         )
-    for position, (array, choice) in enumerate(zip(arrays, chosen, strict=True)):
-        if choice and (array.dtype.kind not in "fiu" or not np.all(np.isfinite(array))):
+    for position, (array, flag) in enumerate(zip(arrays, prunable, strict=True)):
+        if flag and (array.dtype.kind not in "fiu" or not np.all(np.isfinite(array))):
             raise InputError(
                 f"Expected finite real weights. Received: weights[{position}] of shape {array.shape} and dtype "
                 f"{array.dtype}, with NaN, infinity or values that are not numbers"
             )
-    return arrays, chosen
+    return arrays, prunable
 
 
 def _scored(array: np.ndarray, score: Score) -> np.ndarray:

@@ -16,10 +16,10 @@ from prunefront.common.params import METHODS, STAGES, Params, load_params
 from prunefront.common.runtime import keras, set_up
 from prunefront.data.batches import at_hand
 from prunefront.data.splits import Split, scaled
-from prunefront.models.build import build_model, fitted, starting_weights
-from prunefront.models.counts import Ledger, count
+from prunefront.models.build import as_model_input, build_model, starting_weights
+from prunefront.models.counts import Counts, count
 from prunefront.models.layers import WeightInfo, describe_weights, emptied_layer, layers_of
-from prunefront.models.outputs import find_head, forward
+from prunefront.models.outputs import find_outputs, forward
 from prunefront.pruning.masks import Masks, Weights, count_zeros, further_masks, layerwise_masks, pruned_count
 from prunefront.pruning.saliency import ALLOCATIONS
 from prunefront.sources.read import load
@@ -55,14 +55,14 @@ class Subject:
         return [weight.prunable for weight in self.weights]
 
     @cached_property
-    def work(self) -> list[int]:
+    def multiply_adds(self) -> list[int]:
         """For each weight array the multiply-adds of one example, while nothing is pruned."""
         times = uses(self.model, self.example)
         return [w.size * times.get(id(v), 0) for v, w in zip(self.model.weights, self.arrays, strict=True)]
 
 
 def print_inspection(params_file: Path) -> None:
-    """Prints the layers, the ledger, the levels that each method can reach, and warnings.
+    """Prints the layers, the counts of zeros, the levels that each method can reach, and warnings.
 
     Raises:
         InputError: the parameters, the data or the network cannot be read or made.
@@ -70,15 +70,15 @@ def print_inspection(params_file: Path) -> None:
     subject = _subject(load_params(params_file))
     console = Console(width=max(140, Console().width), soft_wrap=True)  # a cut name helps nobody
     console.print(_layer_table(subject))
-    ledger = count(subject.weights, subject.arrays)
+    counts = count(subject.weights, subject.arrays)
     console.print(
-        f"prunable: {ledger.prunable_parameters:,} of {ledger.trainable_parameters:,} trainable parameters; kernels "
-        f"{ledger.kernel_parameters:,}; all {ledger.all_parameters:,}; zeros now: {ledger.trainable_zeros:,} of the "
-        f"trainable\nmultiply-adds per example: {sum(subject.work):,}",
+        f"prunable: {counts.prunable_parameters:,} of {counts.trainable_parameters:,} trainable parameters; kernels "
+        f"{counts.kernel_parameters:,}; all {counts.all_parameters:,}; zeros now: {counts.trainable_zeros:,} of the "
+        f"trainable\nmultiply-adds per example: {sum(subject.multiply_adds):,}",
         highlight=False,
     )
-    console.print(_level_table(subject, ledger))
-    found = list(_warnings(subject, ledger))
+    console.print(_level_table(subject, counts))
+    found = list(_warnings(subject, counts))
     for text in found:
         console.print(f"warning: {text}", highlight=False, markup=False)
     if not found:
@@ -92,7 +92,7 @@ def _subject(params: Params) -> Subject:
     split = Split(scaled(first, dataset.pixel_range), dataset.train.y[:1])
     classes = len(dataset.class_names)
     model = build_model(params.model, split.x.shape[1:], classes)
-    example = at_hand(fitted(split, model))
+    example = at_hand(as_model_input(split, model))
     start = starting_weights(params.model, model)
     if start is not None:
         model.set_weights(start)
@@ -111,7 +111,9 @@ def _layer_table(subject: Subject) -> Table:
     for heading in ("parameters", "share", "zeros", "multiply-adds"):
         table.add_column(heading, justify="right")
     table.add_column("pruned")
-    for variable, weight, array, work in zip(model.weights, subject.weights, subject.arrays, subject.work, strict=True):
+    for variable, weight, array, multiply_adds in zip(
+        model.weights, subject.weights, subject.arrays, subject.multiply_adds, strict=True
+    ):
         why = "yes" if weight.prunable else "no" if weight.trainable else "no, not trainable"
         table.add_row(
             weight.layer,
@@ -122,13 +124,13 @@ def _layer_table(subject: Subject) -> Table:
             f"{array.size:,}",
             f"{array.size / total:.1%}",
             f"{count_zeros([array]):,}",
-            f"{work:,}" if work else "",
+            f"{multiply_adds:,}" if multiply_adds else "",
             why,
         )
     return table
 
 
-def _level_table(subject: Subject, ledger: Ledger) -> Table:
+def _level_table(subject: Subject, counts: Counts) -> Table:
     """What each method's levels come to, over all trainable parameters."""
     table = Table(title="Levels, as shares of the trainable parameters", title_justify="left")
     table.add_column("method")
@@ -136,15 +138,15 @@ def _level_table(subject: Subject, ledger: Ledger) -> Table:
         table.add_column(heading, justify="right")
     table.add_column("cannot be reached")
     # the biases of a new network are zero: only kernels can tell that one has been pruned
-    present = ledger.prunable_zeros if ledger.kernel_zeros else 0
-    most = max(0, ledger.prunable_parameters - 1) / max(1, ledger.trainable_parameters)
+    present = counts.prunable_zeros if counts.kernel_zeros else 0
+    most = max(0, counts.prunable_parameters - 1) / max(1, counts.trainable_parameters)
     for method in STAGES:
         levels = subject.params.levels(method)
         if not levels:
             table.add_row(method, "none", "", "", "", "left out")
             continue
         zeros = [_count(subject, method, level) for level in levels]
-        first, last = (max(present, z) / max(1, ledger.trainable_parameters) for z in (zeros[0], zeros[-1]))
+        first, last = (max(present, z) / max(1, counts.trainable_parameters) for z in (zeros[0], zeros[-1]))
         beyond = [f"{level:g}" for level, z in zip(levels, zeros, strict=True) if z < present]
         why = f"{', '.join(beyond)}: there are {present:,} zeros already" if beyond else ""
         table.add_row(method, str(len(levels)), f"{first:.4%}", f"{last:.4%}", f"{most:.4%}", why)
@@ -159,13 +161,13 @@ def _count(subject: Subject, method: str, level: float) -> int:
     return pruned_count(level, sum(sizes))
 
 
-def _warnings(subject: Subject, ledger: Ledger) -> Iterator[str]:
+def _warnings(subject: Subject, counts: Counts) -> Iterator[str]:
     params, model = subject.params, subject.model
-    if ledger.prunable_parameters == 0:
+    if counts.prunable_parameters == 0:
         yield "nothing is prunable: see prune.biases, prune.include, prune.exclude, and which layers are trainable"
         return
     try:
-        find_head(model, subject.classes, subject.example, params.model.outputs)
+        find_outputs(model, subject.classes, subject.example, params.model.outputs)
     except InputError as error:
         yield f"the output is no classification of the labels. {error}"
     if params.model.unwatched:

@@ -11,21 +11,21 @@ from prunefront.common.runtime import keras, tf
 from prunefront.data.batches import shuffled
 from prunefront.data.splits import Split
 from prunefront.models.layers import layers_of
-from prunefront.models.outputs import Head
+from prunefront.models.outputs import Outputs
 
 
 def learning_rate(
-    recipe: Recipe, training: Training, steps_per_epoch: int
+    recipe: Recipe, settings: Training, steps_per_epoch: int
 ) -> "float | keras.optimizers.schedules.LearningRateSchedule":
     """The learning rate of a fit: constant, or half a cosine down to 0, after a linear rise from 0."""
     if recipe.schedule == "constant" and recipe.warmup_epochs == 0:
-        return training.learning_rate
-    warmup = min(recipe.warmup_epochs, training.epochs) * steps_per_epoch
+        return settings.learning_rate
+    warmup = min(recipe.warmup_epochs, settings.epochs) * steps_per_epoch
     return keras.optimizers.schedules.CosineDecay(
-        0.0 if warmup else training.learning_rate,
-        decay_steps=max(1, training.epochs * steps_per_epoch - warmup),
+        0.0 if warmup else settings.learning_rate,
+        decay_steps=max(1, settings.epochs * steps_per_epoch - warmup),
         alpha=1.0 if recipe.schedule == "constant" else 0.0,  # the share that is left at the end
-        warmup_target=training.learning_rate if warmup else None,
+        warmup_target=settings.learning_rate if warmup else None,
         warmup_steps=warmup,
     )
 
@@ -90,7 +90,7 @@ def scale_dropout(model: "keras.Model", factor: float) -> None:
             layer.rate = float(np.clip(layer.rate * factor, 0, 0.95))
 
 
-def distil(student: "keras.Model", teacher: "keras.Model", share: float, temperature: float, head: Head) -> None:
+def distil(student: "keras.Model", teacher: "keras.Model", share: float, temperature: float, outputs: Outputs) -> None:
     """Makes the student's training loss imitate the teacher's outputs on the same images; evaluation stays as it is.
 
     The loss becomes (1 - share) times its own plus share times temperature² times the cross-entropy between the two
@@ -102,7 +102,7 @@ def distil(student: "keras.Model", teacher: "keras.Model", share: float, tempera
         teacher: a model of the same inputs and kind of outputs; it is not trained.
         share: in [0, 1].
         temperature: above 0; higher ones make the teacher's distribution softer.
-        head: what the outputs of both are.
+        outputs: what those of both are.
     """
     plain = student.compute_loss
 
@@ -116,14 +116,16 @@ def distil(student: "keras.Model", teacher: "keras.Model", share: float, tempera
         own = plain(x, y, y_pred, sample_weight, training)
         if not training:
             return own
-        taught = head.class_logits(tf.stop_gradient(teacher(x, training=False)))
+        taught = outputs.class_logits(tf.stop_gradient(teacher(x, training=False)))
         soft = keras.ops.softmax(taught / temperature)
-        imitation = keras.ops.categorical_crossentropy(soft, head.class_logits(y_pred) / temperature, from_logits=True)
+        imitation = keras.ops.categorical_crossentropy(
+            soft, outputs.class_logits(y_pred) / temperature, from_logits=True
+        )
         return (1 - share) * own + share * temperature**2 * keras.ops.mean(imitation)
 
     student.compute_loss = compute_loss
 
 
-def steps_per_epoch(train: Split, training: Training) -> int:
+def steps_per_epoch(train: Split, settings: Training) -> int:
     """Training steps of one pass over the data."""
-    return math.ceil(len(train.y) / training.batch_size)
+    return math.ceil(len(train.y) / settings.batch_size)

@@ -10,7 +10,7 @@ from prunefront.common.runtime import keras, tf
 from prunefront.data.batches import evaluable, in_memory
 from prunefront.data.splits import Split
 from prunefront.models.layers import freeze_layers
-from prunefront.models.outputs import LOGITS, Head
+from prunefront.models.outputs import LOGITS, Outputs
 from prunefront.pruning.masks import Masks, Weights
 from prunefront.pruning.schedules import Ramp
 from prunefront.training.hold import hold_masks, prune_further
@@ -51,8 +51,8 @@ class Trainer:
         teacher: the dense network for distillation, where the recipe asks for it.
         cost: adds up what the fits took.
         finished: keeps the result of each fit, so that an interrupted stage goes on at the next; None keeps nothing.
-        head: what the network's outputs mean.
-        identity: a digest of what the network is made from.
+        outputs: what the network's outputs mean.
+        fingerprint: a digest of what the network is made from.
     """
 
     make_model: Callable[[], "keras.Model"]
@@ -64,17 +64,17 @@ class Trainer:
     teacher: "keras.Model | None" = None
     cost: Cost = field(default_factory=Cost)
     finished: FinishedFits | None = None
-    head: Head = LOGITS
-    identity: str = ""
+    outputs: Outputs = LOGITS
+    fingerprint: str = ""
 
-    def steps(self, training: Training, epochs: int) -> int:
+    def steps(self, settings: Training, epochs: int) -> int:
         """Training steps in so many epochs."""
-        return epochs * steps_per_epoch(self.train, training)
+        return epochs * steps_per_epoch(self.train, settings)
 
     def fit(
         self,
         start: Weights | None,
-        training: Training,
+        settings: Training,
         *,
         masks: Masks | None = None,
         frozen: Collection[int] = (),
@@ -85,7 +85,7 @@ class Trainer:
 
         Args:
             start: weights in model order to start from; None starts from random ones.
-            training: epochs, batch size, learning rate. The optimizer is always a new one.
+            settings: epochs, batch size, learning rate. The optimizer is always a new one.
             masks: weights to hold at zero, see `hold_masks`.
             frozen: numbers of layers (see `network.owners`) that are not trained.
             ramp: prunes the model further while it trains; the best epoch is one of those after it.
@@ -97,16 +97,16 @@ class Trainer:
         keras.utils.set_random_seed(self.seed)
         model = self.make_model()
         key = ""
-        if self.finished is not None and training.epochs > 0:
+        if self.finished is not None and settings.epochs > 0:
             shapes = [list(v.shape) for v in model.weights]
-            settings: list[object] = [training.model_dump(), sorted(frozen), label, shapes]
-            settings.append(None if ramp is None else vars(ramp))
-            key = self._key(self.finished, settings, start, masks)
+            depends_on: list[object] = [settings.model_dump(), sorted(frozen), label, shapes]
+            depends_on.append(None if ramp is None else vars(ramp))
+            key = self._key(self.finished, depends_on, start, masks)
             found = self.finished.load(key)
             if found is not None:
                 weights, seconds = found
-                self._spent(training, seconds)
-                self.progress.advance(f"{label}: trained before the stage was interrupted", training.epochs)
+                self._spent(settings, seconds)
+                self.progress.advance(f"{label}: trained before the stage was interrupted", settings.epochs)
                 return weights
         scale_dropout(model, self.recipe.dropout)
         if start is not None:
@@ -115,33 +115,33 @@ class Trainer:
             freeze_layers(model, frozen)
         if masks is not None:  # a high level may leave a layer nothing
             hold_masks(model, masks, allow_empty_layers=True, adjustable=ramp is not None)
-        if training.epochs == 0 or not model.trainable_weights:
+        if settings.epochs == 0 or not model.trainable_weights:
             return model.get_weights()
         if self.teacher is not None:
-            distil(model, self.teacher, self.recipe.distillation, self.recipe.temperature, self.head)
-        rate = learning_rate(self.recipe, training, steps_per_epoch(self.train, training))
-        compile_classifier(model, optimizer(self.recipe, rate), self.head, self.recipe.label_smoothing)
+            distil(model, self.teacher, self.recipe.distillation, self.recipe.temperature, self.outputs)
+        rate = learning_rate(self.recipe, settings, steps_per_epoch(self.train, settings))
+        compile_classifier(model, optimizer(self.recipe, rate), self.outputs, self.recipe.label_smoothing)
         begun = time.monotonic()
-        self._fit(model, training, ramp, label)
+        self._fit(model, settings, ramp, label)
         seconds = time.monotonic() - begun
-        self._spent(training, seconds)
+        self._spent(settings, seconds)
         if self.finished is not None:
             self.finished.save(key, model.get_weights(), seconds)
         return model.get_weights()
 
-    def _key(self, finished: FinishedFits, settings: list[object], start: Weights | None, masks: Masks | None) -> str:
+    def _key(self, finished: FinishedFits, depends_on: list[object], start: Weights | None, masks: Masks | None) -> str:
         """The name of a fit among those finished: a digest of all that it depends on."""
         policy = keras.config.dtype_policy().name
         teacher = [] if self.teacher is None else self.teacher.get_weights()
         data = [self.train.sha256, self.validation.sha256]
         return finished.key(
-            [*settings, self.recipe.model_dump(), self.seed, policy, self.identity, data],
+            [*depends_on, self.recipe.model_dump(), self.seed, policy, self.fingerprint, data],
             [*(start or []), *(masks or []), *teacher],
         )
 
-    def _spent(self, training: Training, seconds: float) -> None:
-        self.cost.epochs += training.epochs
-        images = training.epochs * len(self.train.y)
+    def _spent(self, settings: Training, seconds: float) -> None:
+        self.cost.epochs += settings.epochs
+        images = settings.epochs * len(self.train.y)
         self.cost.images += images
         self.cost.forward_passes += images * (3 if self.teacher is None else 4)
         self.cost.seconds += seconds
@@ -149,27 +149,27 @@ class Trainer:
     def _fit(
         self,
         model: "keras.Model",
-        training: Training,
+        settings: Training,
         ramp: Ramp | None,
         label: str,
     ) -> None:
         best = keras.callbacks.EarlyStopping(
             "val_accuracy",
             mode="max",
-            patience=training.epochs,
+            patience=settings.epochs,
             restore_best_weights=True,
             start_from_epoch=0 if ramp is None else ramp.epochs,
         )
-        ramping = [] if ramp is None else [_Ramping(ramp, self.steps(training, ramp.epochs))]
-        report = _Report(self.progress, f"{label} epoch" if label else "epoch", training.epochs)
+        ramping = [] if ramp is None else [_Ramping(ramp, self.steps(settings, ramp.epochs))]
+        report = _Report(self.progress, f"{label} epoch" if label else "epoch", settings.epochs)
         if self.recipe.augments or not in_memory(self.train):
-            data = {"x": augmented(self.train, self.recipe, training.batch_size, self.seed), "shuffle": False}
+            data = {"x": augmented(self.train, self.recipe, settings.batch_size, self.seed), "shuffle": False}
         else:
-            data = {"x": self.train.x, "y": self.train.y, "batch_size": training.batch_size}
+            data = {"x": self.train.x, "y": self.train.y, "batch_size": settings.batch_size}
         try:
             model.fit(
                 **data,
-                epochs=training.epochs,
+                epochs=settings.epochs,
                 validation_data=evaluable(self.validation),
                 callbacks=[*ramping, best, keras.callbacks.TerminateOnNaN(raise_error=True), report],
                 verbose=0,
@@ -194,7 +194,7 @@ def evaluate(model: "keras.Model", split: Split) -> tuple[float, float]:
 def compile_classifier(
     model: "keras.Model",
     optimizer: "keras.optimizers.Optimizer | None" = None,
-    head: Head = LOGITS,
+    outputs: Outputs = LOGITS,
     label_smoothing: float = 0.0,
 ) -> None:
     """Compiles a classifier of integer labels with cross-entropy and accuracy.
@@ -202,10 +202,10 @@ def compile_classifier(
     Args:
         model: changed in place.
         optimizer: None to evaluate only.
-        head: what its outputs mean; by default a logit for each class.
-        label_smoothing: see `Head.loss`.
+        outputs: what they mean; by default a logit for each class.
+        label_smoothing: see `Outputs.loss`.
     """
-    model.compile(optimizer, head.loss(label_smoothing), metrics=[head.accuracy()])
+    model.compile(optimizer, outputs.loss(label_smoothing), metrics=[outputs.accuracy()])
 
 
 def _unfit(error: Exception) -> InputError:

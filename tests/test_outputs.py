@@ -5,7 +5,7 @@ import pytest
 
 from prunefront import InputError
 from prunefront.common.runtime import keras
-from prunefront.models.outputs import Head, find_head, last_activation
+from prunefront.models.outputs import Outputs, find_outputs, last_activation
 
 layers, ops = keras.layers, keras.ops
 X = np.random.default_rng(0).normal(size=(4, 5)).astype(np.float32)
@@ -60,15 +60,15 @@ class OwnSoftmax(layers.Layer):
 
 
 def test_heads_of_all_kinds():
-    assert find_head(functional(dense(3)), 3, X) == Head(binary=False, logits=True)
-    assert find_head(functional(dense(3, "softmax")), 3, X) == Head(binary=False, logits=False)
-    assert find_head(functional(dense(1, "sigmoid")), 2, X) == Head(binary=True, logits=False)
-    assert find_head(functional(dense(1)), 2, X) == Head(binary=True, logits=True)
-    assert find_head(functional(dense(2)), 2, X) == Head(binary=False, logits=True)
-    assert find_head(Subclassed(3), 3, X, "logits") == Head(binary=False, logits=True)
+    assert find_outputs(functional(dense(3)), 3, X) == Outputs(binary=False, logits=True)
+    assert find_outputs(functional(dense(3, "softmax")), 3, X) == Outputs(binary=False, logits=False)
+    assert find_outputs(functional(dense(1, "sigmoid")), 2, X) == Outputs(binary=True, logits=False)
+    assert find_outputs(functional(dense(1)), 2, X) == Outputs(binary=True, logits=True)
+    assert find_outputs(functional(dense(2)), 2, X) == Outputs(binary=False, logits=True)
+    assert find_outputs(Subclassed(3), 3, X, "logits") == Outputs(binary=False, logits=True)
     own = functional(lambda x: OwnSoftmax()(dense(3)(x)))
-    assert find_head(own, 3, X, "probabilities") == Head(binary=False, logits=False)
-    assert find_head(Subclassed(3, "softmax"), 3, X, "probabilities") == Head(binary=False, logits=False)
+    assert find_outputs(own, 3, X, "probabilities") == Outputs(binary=False, logits=False)
+    assert find_outputs(Subclassed(3, "softmax"), 3, X, "probabilities") == Outputs(binary=False, logits=False)
 
 
 @pytest.mark.filterwarnings("ignore:Exception encountered", "ignore:You are using a softmax over axis -1")
@@ -108,7 +108,7 @@ def test_heads_of_all_kinds():
 )
 def test_outputs_that_do_not_fit_are_refused(model, classes, outputs, message):
     with pytest.raises(InputError, match=message) as caught:
-        find_head(model(), classes, X, outputs)
+        find_outputs(model(), classes, X, outputs)
     assert "\n" not in str(caught.value)
 
 
@@ -120,16 +120,16 @@ def test_losses_and_accuracies_are_the_same_however_a_network_puts_it(smoothing)
     spread = (1 - smoothing) * (labels[:, 0] == np.arange(2)[:, None]).T + smoothing / 2
     by_hand = -(spread * np.log(two)).sum(axis=1).mean()
     outputs = {
-        Head(binary=False, logits=False): two,
-        Head(binary=False, logits=True): np.log(two) + 3,
-        Head(binary=True, logits=False): chance[:, None],
-        Head(binary=True, logits=True): np.log(chance / (1 - chance))[:, None],
+        Outputs(binary=False, logits=False): two,
+        Outputs(binary=False, logits=True): np.log(two) + 3,
+        Outputs(binary=True, logits=False): chance[:, None],
+        Outputs(binary=True, logits=True): np.log(chance / (1 - chance))[:, None],
     }
-    for head, values in outputs.items():
-        assert float(np.mean(head.loss(smoothing)(labels, values))) == pytest.approx(by_hand, rel=1e-5)
-        softmax = np.asarray(ops.softmax(head.class_logits(ops.convert_to_tensor(values))))
+    for kind, values in outputs.items():
+        assert float(np.mean(kind.loss(smoothing)(labels, values))) == pytest.approx(by_hand, rel=1e-5)
+        softmax = np.asarray(ops.softmax(kind.class_logits(ops.convert_to_tensor(values))))
         np.testing.assert_allclose(softmax, two, rtol=1e-5)
         model = keras.Sequential([keras.Input((values.shape[1],)), layers.Identity()])
-        model.compile(loss=head.loss(), metrics=[head.accuracy()])
+        model.compile(loss=kind.loss(), metrics=[kind.accuracy()])
         result = model.evaluate(values, labels, verbose=0, return_dict=True)
         assert result["accuracy"] == pytest.approx(2 / 3)
