@@ -169,6 +169,14 @@ def test_fit_keeps_the_best_epoch(digits, monkeypatch):
         np.testing.assert_array_equal(kept, expected)
 
 
+def test_the_weights_of_an_early_epoch_are_kept_beside_the_best(digits):
+    settings = Training(epochs=2, batch_size=64, learning_rate=0.002, recipe="plain")
+    best, early = digits.trainer.fit_keeping(None, settings, 1)
+    first, whole = (digits.trainer.fit(None, settings.model_copy(update={"epochs": n})) for n in (1, 2))
+    for kept, expected in (*zip(early, first, strict=True), *zip(best, whole, strict=True)):
+        assert kept.tobytes() == expected.tobytes()
+
+
 def test_fits_do_not_depend_on_earlier_ones(digits):
     training = Training(epochs=1, batch_size=64, learning_rate=0.001, recipe="plain")
     first, again = (digits.trainer.fit(digits.dense, training) for _ in range(2))

@@ -37,6 +37,14 @@ def test_a_finished_fit_is_not_trained_again(trainer, monkeypatch):
     assert not trainer.finished.folder.exists()
 
 
+def test_what_was_kept_comes_back_too(trainer, monkeypatch):
+    best, early = trainer.fit_keeping(None, SETTINGS.model_copy(update={"epochs": 2}), 1)
+    monkeypatch.setattr(Trainer, "_fit", lambda *_: pytest.fail("trained again"))
+    again = trainer.fit_keeping(None, SETTINGS.model_copy(update={"epochs": 2}), 1)
+    for one, other in zip((*best, *early), (*again[0], *again[1]), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_any_difference_trains_anew(trainer):
     start = trainer.fit(None, SETTINGS)
     masks = global_masks(start, 0.5)

@@ -125,6 +125,15 @@ class Training(Section):
     recipe: str
 
 
+class Baseline(Training):
+    keep_epoch: Epochs = 0
+
+    @property
+    def keeps(self) -> bool:
+        """Whether the weights of an early epoch are kept, for methods that rewind to them."""
+        return 1 <= self.keep_epoch <= self.epochs
+
+
 class Levels(Section):
     levels: tuple[Level, ...]
 
@@ -219,7 +228,7 @@ class Params(Section):
     data: Data
     model: Model
     recipes: dict[RecipeName, Recipe]
-    baseline: Training
+    baseline: Baseline
     prune: Prune
     recalibrate: Recalibrate
     freeze: Freeze

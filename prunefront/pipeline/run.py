@@ -20,7 +20,16 @@ from prunefront.models.counts import count, describe
 from prunefront.models.layers import WeightInfo, describe_weights
 from prunefront.models.outputs import Outputs, find_outputs
 from prunefront.models.weights import check_shapes, load_weights, save_weights
-from prunefront.pipeline.store import COLUMNS, level_name, load_nearest, unfinished_folder, weights_folder, write_rows
+from prunefront.pipeline.store import (
+    COLUMNS,
+    kept_file,
+    level_name,
+    load_kept,
+    load_nearest,
+    unfinished_folder,
+    weights_folder,
+    write_rows,
+)
 from prunefront.pruning.masks import Weights
 from prunefront.pruning.saliency import ALLOCATIONS, Score
 from prunefront.training.progress import Progress
@@ -42,6 +51,7 @@ class Run:
         outputs: what its outputs mean.
         validation: the split that everything is chosen by.
         cost: what the stage has spent on training.
+        kept: further weights to be written, each to a folder of that name beside the stage's; None empties it.
     """
 
     stage: str
@@ -53,6 +63,7 @@ class Run:
     outputs: Outputs
     validation: Split
     cost: Cost = field(default_factory=Cost)
+    kept: dict[str, Weights | None] = field(default_factory=dict)
 
     @property
     def settings(self) -> Any:
@@ -88,6 +99,11 @@ class Run:
     def dense(self) -> Weights:
         """The baseline's weights."""
         return self.load("baseline", 0.0)[1]
+
+    @property
+    def early(self) -> Weights:
+        """The weights of the early epoch that the baseline kept."""
+        return load_kept("baseline_early", self.seed)
 
     def load(self, stage: str, level: float) -> tuple[float, Weights]:
         """Another stage's point of the same seed, see `load_nearest`."""
@@ -188,17 +204,25 @@ def record(run: Run, points: Iterable[tuple[float, Weights]]) -> pd.DataFrame:
             )
         table = pd.DataFrame(rows, columns=COLUMNS)
         write_rows(stage, run.seed, table, asdict(run.cost))
+    for name, kept in run.kept.items():
+        with replacing_folder(weights_folder(name, run.seed)) as folder:
+            if kept is not None:
+                _write_weights(kept_file(folder), kept, run.model)
     run.finished.forget()
     return table
+
+
+def _write_weights(path: Path, weights: Weights, model: "keras.Model") -> None:
+    model.set_weights(weights)
+    save_weights(path, model)
+    certify(path)
 
 
 def _record_point(run: Run, level: float, weights: Weights, folder: Path) -> dict[str, object]:
     model, stage = run.model, run.stage
     check_shapes(weights, model, f"{stage} at {level}")
     path = folder / f"{level_name(level)}.weights.h5"
-    model.set_weights(weights)
-    save_weights(path, model)
-    certify(path)
+    _write_weights(path, weights, model)
     model.set_weights(load_weights(path))
     accuracy, loss = evaluate(model, run.validation)
     if not np.isfinite(loss):

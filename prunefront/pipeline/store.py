@@ -48,6 +48,11 @@ def weights_file(stage: str, seed: int, level: float) -> Path:
     return weights_folder(stage, seed) / f"{level_name(level)}.weights.h5"
 
 
+def kept_file(folder: Path) -> Path:
+    """The file of weights that are no operating point, in a folder such as `models/baseline_early/SEED`."""
+    return folder / "kept.weights.h5"
+
+
 def rows_file(stage: str, seed: int) -> Path:
     return Path("metrics") / stage / f"{seed}.csv"
 
@@ -77,6 +82,14 @@ def load_nearest(stage: str, seed: int, level: float) -> tuple[float, Weights]:
             f"`prunefront {stage} --seed {seed}`. Received: {len(stored)} weight files"
         )
     return max(below), load_weights(stored[max(below)])
+
+
+def load_kept(name: str, seed: int) -> Weights:
+    """The weights that a stage kept under a name. Raises InputError if it has not run, or kept none."""
+    path = kept_file(weights_folder(name, seed))
+    if not path.exists():
+        raise InputError(f"Expected weights that an earlier stage keeps; run `dvc repro`. Received: no file {path}")
+    return load_weights(path)
 
 
 def load_rows(stage: str, seed: int) -> pd.DataFrame:

@@ -42,18 +42,20 @@ class FinishedFits:
             content.update(np.ascontiguousarray(array).tobytes())
         return content.hexdigest()[:32]
 
-    def load(self, key: str) -> tuple[Weights, float] | None:
-        """The weights of a finished fit and the seconds that it took, None if there is none."""
+    def load(self, key: str) -> tuple[list[Weights], float] | None:
+        """The sets of weights that a finished fit gave and the seconds that it took, None if there is none."""
         path = self._path(key)
         if not path.exists():
             return None
-        *weights, seconds = read_npz(path).values()
-        return weights, float(seconds)
+        *arrays, sets, seconds = read_npz(path).values()
+        size = len(arrays) // int(sets)
+        return [arrays[i * size : (i + 1) * size] for i in range(int(sets))], float(seconds)
 
-    def save(self, key: str, weights: Weights, seconds: float) -> None:
-        """Keeps the weights of a fit."""
+    def save(self, key: str, results: list[Weights], seconds: float) -> None:
+        """Keeps the sets of weights of a fit, all of one network."""
+        arrays = [array for weights in results for array in weights]
         with replacing(self._path(key)) as partial:
-            np.savez(partial, *weights, np.array(seconds))
+            np.savez(partial, *arrays, np.array(len(results)), np.array(seconds))
 
     def forget(self) -> None:
         """Deletes all."""

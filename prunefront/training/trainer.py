@@ -87,27 +87,50 @@ class Trainer:
             start: weights in model order to start from; None starts from random ones.
             settings: epochs, batch size, learning rate. The optimizer is always a new one.
             masks: weights to hold at zero, see `hold_masks`.
-            frozen: numbers of layers (see `network.owners`) that are not trained.
+            frozen: numbers of layers (see `WeightInfo`) that are not trained.
             ramp: prunes the model further while it trains; the best epoch is one of those after it.
             label: what the fit is for, shown before each epoch's progress.
 
         Raises:
             InputError: the training diverged.
         """
+        return self._trained(start, settings, masks, frozen, ramp, label)[0]
+
+    def fit_keeping(self, start: Weights | None, settings: Training, epoch: int) -> tuple[Weights, Weights]:
+        """As `fit`, with the weights after an early epoch beside the best ones.
+
+        Args:
+            start, settings: see `fit`.
+            epoch: counted from 1, at most `settings.epochs`.
+        """
+        best, early = self._trained(start, settings, keep=epoch)
+        return best, early
+
+    def _trained(
+        self,
+        start: Weights | None,
+        settings: Training,
+        masks: Masks | None = None,
+        frozen: Collection[int] = (),
+        ramp: Ramp | None = None,
+        label: str = "",
+        keep: int = 0,
+    ) -> list[Weights]:
+        """The best weights, and those after epoch `keep` if there is one."""
         keras.utils.set_random_seed(self.seed)
         model = self.make_model()
         key = ""
         if self.finished is not None and settings.epochs > 0:
             shapes = [list(v.shape) for v in model.weights]
-            depends_on: list[object] = [settings.model_dump(), sorted(frozen), label, shapes]
+            depends_on: list[object] = [settings.model_dump(), sorted(frozen), label, keep, shapes]
             depends_on.append(None if ramp is None else vars(ramp))
             key = self._key(self.finished, depends_on, start, masks)
             found = self.finished.load(key)
             if found is not None:
-                weights, seconds = found
+                results, seconds = found
                 self._spent(settings, seconds)
                 self.progress.advance(f"{label}: trained before the stage was interrupted", settings.epochs)
-                return weights
+                return results
         scale_dropout(model, self.recipe.dropout)
         if start is not None:
             model.set_weights(start)
@@ -116,18 +139,20 @@ class Trainer:
         if masks is not None:  # a high level may leave a layer nothing
             hold_masks(model, masks, allow_empty_layers=True, adjustable=ramp is not None)
         if settings.epochs == 0 or not model.trainable_weights:
-            return model.get_weights()
+            return [model.get_weights()] * (2 if keep else 1)
         if self.teacher is not None:
             distil(model, self.teacher, self.recipe.distillation, self.recipe.temperature, self.outputs)
         rate = learning_rate(self.recipe, settings, steps_per_epoch(self.train, settings))
         compile_classifier(model, optimizer(self.recipe, rate), self.outputs, self.recipe.label_smoothing)
         begun = time.monotonic()
-        self._fit(model, settings, ramp, label)
+        kept = _Kept(keep)
+        self._fit(model, settings, ramp, kept, label)
         seconds = time.monotonic() - begun
         self._spent(settings, seconds)
+        results = [model.get_weights(), *kept.weights]
         if self.finished is not None:
-            self.finished.save(key, model.get_weights(), seconds)
-        return model.get_weights()
+            self.finished.save(key, results, seconds)
+        return results
 
     def _key(self, finished: FinishedFits, depends_on: list[object], start: Weights | None, masks: Masks | None) -> str:
         """The name of a fit among those finished: a digest of all that it depends on."""
@@ -151,6 +176,7 @@ class Trainer:
         model: "keras.Model",
         settings: Training,
         ramp: Ramp | None,
+        kept: "_Kept",
         label: str,
     ) -> None:
         best = keras.callbacks.EarlyStopping(
@@ -171,7 +197,7 @@ class Trainer:
                 **data,
                 epochs=settings.epochs,
                 validation_data=evaluable(self.validation),
-                callbacks=[*ramping, best, keras.callbacks.TerminateOnNaN(raise_error=True), report],
+                callbacks=[*ramping, kept, best, keras.callbacks.TerminateOnNaN(raise_error=True), report],
                 verbose=0,
             )
         except RuntimeError as error:
@@ -227,6 +253,19 @@ class _Ramping(keras.callbacks.Callback):
             masks = self.ramp.masks(self.model.get_weights(), self.step, self.steps)
             prune_further(self.model, masks, allow_empty_layers=True)
         self.step += 1
+
+
+class _Kept(keras.callbacks.Callback):
+    """Keeps the weights after one epoch, counted from 1; 0 keeps none."""
+
+    def __init__(self, epoch: int):
+        super().__init__()
+        self.epoch = epoch
+        self.weights: list[Weights] = []
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+        if epoch + 1 == self.epoch:
+            self.weights.append(self.model.get_weights())
 
 
 class _Report(keras.callbacks.Callback):
