@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from prunefront import global_masks, layerwise_masks, load_weights
-from prunefront.common.params import Freeze, Gradual, Iterative, Masked, SmallDense, Training, load_params
+from prunefront.common.params import Freeze, Gradual, Retraining, SmallDense, Training, load_params
 from prunefront.common.runtime import keras, set_up
 from prunefront.methods.freeze import freeze, layers_to_freeze
 from prunefront.methods.gradual import gradual
@@ -114,7 +114,7 @@ def test_layers_to_freeze_by_zero_count():
 
 def test_masked_keeps_exactly_its_zeros(digits, tmp_path):
     stored = {0.5: apply_masks(digits.dense, global_masks(digits.dense, 0.5))}
-    training = Masked(levels=(0.5, 0.9), allocation="global", **RETRAINING)
+    training = Retraining(levels=(0.5, 0.9), allocation="global", **RETRAINING)
     points = list(masked(lambda _: (0.5, stored[0.5]), digits.trainer, training, magnitude, digits.prunable))
     for level, weights in points:
         assert count_zeros(weights) == pruned_count(level, size_of(weights))
@@ -192,7 +192,7 @@ def test_divergence_is_one_clear_line(digits):
 
 
 def test_iterative_walks_upwards_and_holds_its_zeros(digits):
-    training = Iterative(levels=(0.5, 0.9, 0.99), allocation="lamp", **RETRAINING)
+    training = Retraining(levels=(0.5, 0.9, 0.99), allocation="lamp", **RETRAINING)
     trainer = replace(digits.trainer, recipe=PLAIN.model_copy(update={"schedule": "cosine"}))
     before = digits.dense
     for level, weights in iterative(digits.dense, trainer, training, ALLOCATIONS["lamp"], digits.prunable):

@@ -156,20 +156,15 @@ class Recalibrate(Levels):
     batch_size: Count
 
 
-class Freeze(Levels, Training):
+class Retraining(Levels, Training):
     allocation: Allocation
+
+
+class Freeze(Retraining):
     frozen_share: Share
 
 
-class Masked(Levels, Training):
-    allocation: Allocation
-
-
-class Iterative(Levels, Training):
-    allocation: Allocation
-
-
-class Gradual(Iterative):
+class Gradual(Retraining):
     ramp_epochs: Count
     ramp_steps: Count
 
@@ -196,10 +191,17 @@ class Pareto(Section):
 
 
 class Stage(NamedTuple):
-    """What is known of a method's stage: the section of its parameters, and whether it is shown but never submitted."""
+    """What is known of a method's stage.
+
+    Attributes:
+        section: the name of its section of the parameters.
+        null_baseline: whether it is shown but never submitted.
+        rewinds: whether it needs the weights that the baseline keeps of an early epoch.
+    """
 
     section: str
     null_baseline: bool = False
+    rewinds: bool = False
 
 
 STAGES = {
@@ -232,9 +234,9 @@ class Params(Section):
     prune: Prune
     recalibrate: Recalibrate
     freeze: Freeze
-    masked: Masked
+    masked: Retraining
     gradual: Gradual
-    iterative: Iterative
+    iterative: Retraining
     random: RandomMasks
     small_dense: SmallDense
     pareto: Pareto
@@ -277,6 +279,12 @@ class Params(Section):
             raise ValueError(
                 f"masked.levels: expected no level below the first of freeze.levels, {self.freeze.levels[0]}, "
                 f"since method 4 starts from method 3's weights (received {self.masked.levels[0]})"
+            )
+        rewinding = [stage for stage, known in STAGES.items() if known.rewinds and self.levels(stage)]
+        if rewinding and not self.baseline.keeps:
+            raise ValueError(
+                f"baseline.keep_epoch: expected an epoch from 1 to baseline.epochs, {self.baseline.epochs}, since "
+                f"{rewinding[0]} goes back to its weights (received {self.baseline.keep_epoch})"
             )
         absent = [level for level in self.recalibrate.levels if level not in self.prune.levels]
         if absent:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from prunefront.common.params import Iterative, RandomMasks
+from prunefront.common.params import RandomMasks, Retraining
 from prunefront.pruning.masks import Weights, further_masks
 from prunefront.pruning.saliency import Score
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def iterative(
     start: Weights,
     trainer: "Trainer",
-    settings: Iterative | RandomMasks,
+    settings: Retraining | RandomMasks,
     score: Score,
     prunable: Sequence[bool],
 ) -> Iterator[tuple[float, Weights]]:

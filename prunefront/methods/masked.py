@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from prunefront.common.params import Masked
+from prunefront.common.params import Retraining
 from prunefront.pruning.masks import Weights, apply_masks, further_masks, nonzero_masks
 from prunefront.pruning.saliency import Score
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def masked(
     start: Callable[[float], tuple[float, Weights]],
     trainer: "Trainer",
-    settings: Masked,
+    settings: Retraining,
     score: Score,
     prunable: Sequence[bool],
 ) -> Iterator[tuple[float, Weights]]:
