@@ -36,14 +36,14 @@ def test_a_preset_changes_what_it_names_and_nothing_else(name, tmp_path):
     assert list(keys(whole)) == list(keys(default))
 
     def expected(changed, base):
+        merged = {**base, **changed}
         return {
-            key: changed.get(key, value)
-            if key == "recipes" or not isinstance(value, dict)
-            else expected(changed.get(key, {}), value)
-            for key, value in base.items()
+            key: expected(changed.get(key, {}), base[key]) if isinstance(value, dict) and key in base else value
+            for key, value in merged.items()
         }
 
     assert whole == expected(overlay, default)
+    assert "plain" in whole["recipes"]  # what a new method's section names
     comments = (tmp_path / "params.yaml").read_text().count("#")
     assert comments > 80
     assert edits(tmp_path / "params.yaml") == []

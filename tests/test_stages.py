@@ -73,7 +73,7 @@ def test_a_command_does_the_same_by_either_name(tmp_path):
 
 
 def test_shells_complete_commands_and_presets():
-    for typed, word, expected in (("prunefront ma", 1, ["masked"]), ("prunefront preset smo", 2, ["smoke"])):
+    for typed, word, expected in (("prunefront mas", 1, ["masked"]), ("prunefront preset smo", 2, ["smoke"])):
         result = python("-m", "stages", _PRUNEFRONT_COMPLETE="complete_bash", COMP_WORDS=typed, COMP_CWORD=str(word))
         assert result.stdout.split() == expected
     assert "complete " in python("-m", "stages", _PRUNEFRONT_COMPLETE="source_bash").stdout

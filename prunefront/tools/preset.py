@@ -74,9 +74,9 @@ def edits(path: Path) -> list[str]:
 
 
 def _overlay(params: Any, overlay: Any) -> None:
-    """Puts the values of a preset in place. Recipes have names of their own, so that all are exchanged."""
+    """Puts the values of a preset in place; recipes that it adds stand beside those of the default."""
     for key, value in overlay.items():
-        if isinstance(value, dict) and key != "recipes":
+        if isinstance(value, dict) and key in params:
             _overlay(params[key], value)
         else:
             params[key] = value
