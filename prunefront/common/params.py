@@ -213,6 +213,7 @@ STAGES = {
     "masked": Stage("masked"),
     "gradual": Stage("gradual"),
     "iterative": Stage("iterative"),
+    "magnitude_rewind": Stage("magnitude_rewind", rewinds=True),
     "random_global": Stage("random", null_baseline=True),
     "random_layerwise": Stage("random", null_baseline=True),
     "small_dense": Stage("small_dense", null_baseline=True),
@@ -237,6 +238,7 @@ class Params(Section):
     masked: Retraining
     gradual: Gradual
     iterative: Retraining
+    magnitude_rewind: Retraining | None = None
     random: RandomMasks
     small_dense: SmallDense
     pareto: Pareto
