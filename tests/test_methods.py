@@ -13,6 +13,7 @@ from prunefront.common.runtime import keras, set_up
 from prunefront.methods.freeze import freeze, layers_to_freeze
 from prunefront.methods.gradual import gradual
 from prunefront.methods.iterative import iterative
+from prunefront.methods.magnitude_rewind import magnitude_rewind
 from prunefront.methods.masked import masked
 from prunefront.methods.prune import prune
 from prunefront.methods.small_dense import small_dense, widen
@@ -201,6 +202,27 @@ def test_iterative_walks_upwards_and_holds_its_zeros(digits):
         assert all(np.array_equal(w != 0, mask) for w, mask in zip(weights, expected, strict=True))
         before = weights
     assert level == 0.99
+
+
+def test_magnitude_rewind_prunes_the_dense_weights_and_starts_from_the_early_ones(digits, monkeypatch):
+    settings = Retraining(levels=(0.5, 0.9), allocation="global", **RETRAINING)
+    early = [w + 1 for w in digits.dense]  # no zero among them
+    begun = []
+    plain = Trainer.fit
+
+    def spy(self, start, *args, **kwargs):
+        begun.append(start)
+        return plain(self, start, *args, **kwargs)
+
+    monkeypatch.setattr(Trainer, "fit", spy)
+    points = list(magnitude_rewind(digits.dense, early, digits.trainer, settings, magnitude, digits.prunable))
+    assert [level for level, _ in points] == [0.5, 0.9]
+    for (level, weights), start in zip(points, begun, strict=True):
+        masks = global_masks(digits.dense, level)  # from the dense weights at each level
+        for first, last, mask, kept in zip(start, weights, masks, early, strict=True):
+            np.testing.assert_array_equal(first, np.where(mask, kept, 0))
+            assert not last[~mask].any()
+        assert count_zeros(weights) == pruned_count(level, size_of(weights))
 
 
 def test_gradual_follows_the_cubic_curve_and_retrains_at_the_level(digits, monkeypatch):

@@ -71,6 +71,25 @@ def test_the_table_of_stages_is_the_pipeline():
     assert (*METHODS, *NULL_BASELINES) == tuple(STAGES)
 
 
+def test_rewinding_needs_the_weights_of_an_early_epoch(tmp_path):
+    levels = ("magnitude_rewind.levels", [0.9])
+    assert load_params(edited(tmp_path, levels)).levels("magnitude_rewind") == (0.9,)
+    for epoch in (0, 21):
+        with pytest.raises(
+            InputError, match=rf"baseline.keep_epoch: expected an epoch from 1 to .*20, .*received {epoch}"
+        ):
+            load_params(edited(tmp_path, levels, ("baseline.keep_epoch", epoch)))
+
+
+def test_parameters_from_before_a_method_was_added_go_on_to_load(tmp_path):
+    path = edited(tmp_path)
+    content = YAML(typ="safe").load(path.read_text())
+    del content["magnitude_rewind"], content["baseline"]["keep_epoch"]
+    YAML().dump(content, path)
+    params = load_params(path)
+    assert (params.levels("magnitude_rewind"), params.baseline.keeps) == ((), False)
+
+
 def test_a_missing_parameter_is_named(tmp_path):
     path = edited(tmp_path)
     path.write_text(path.read_text().replace("  batch_size: 32", "  # batch_size: 32", 1))

@@ -23,7 +23,15 @@ from tests.helpers import ENVIRONMENT, ROOT, run, set_params
 pytestmark = pytest.mark.story
 
 # with their numbers of levels in the smallest parameters
-METHODS = {"prune_global": 3, "prune_layerwise": 3, "freeze": 2, "masked": 2, "gradual": 2, "iterative": 2}
+METHODS = {
+    "prune_global": 3,
+    "prune_layerwise": 3,
+    "freeze": 2,
+    "masked": 2,
+    "gradual": 2,
+    "iterative": 2,
+    "magnitude_rewind": 1,
+}
 NULL_BASELINES = {"random_global": 1, "random_layerwise": 1, "small_dense": 1}
 
 
@@ -169,14 +177,15 @@ def test_weights_of_another_shape_leave_all_results(project):
 
 
 def test_a_dropped_seed_and_methods_without_levels_vanish_from_the_result(project):
-    set_params(project, seeds=[0], iterative={"levels": []}, random={"levels": []}, small_dense={"levels": []})
+    sections = ("iterative", "magnitude_rewind", "random", "small_dense")
+    set_params(project, seeds=[0], **{section: {"levels": []} for section in sections})
     ran = run("dvc", "repro", folder=project)
-    left_out = ["iterative@0", "random_global@0", "random_layerwise@0", "small_dense@0"]
+    left_out = ["iterative@0", "magnitude_rewind@0", "random_global@0", "random_layerwise@0", "small_dense@0"]
     assert sorted(stages_run(ran)) == sorted(["prepare", *left_out, "pareto"])
     assert "iterative: left out, no levels" in ran.stdout
     rows = pd.read_csv(project / "metrics" / "frontier.csv")
     assert set(rows["seed"]) == {0}
-    assert set(rows["method"]) == {*METHODS} - {"iterative"}
+    assert set(rows["method"]) == {*METHODS} - {"iterative", "magnitude_rewind"}
     run("git", "add", "-A", folder=project)
     run("git", "commit", "-qm", "one seed", folder=project)
 

@@ -67,6 +67,8 @@ def stale(folder: Path) -> set[str]:
         ("prunefront/sources/read.py", {"prepare"}),
         ("prunefront/frontier/figures.py", {"pareto"}),
         ("prunefront/common/files.py", {"prepare", *TRAINED}),
+        ("prunefront/methods/magnitude_rewind.py", {"magnitude_rewind"}),
+        ("magnitude_rewind.epochs", {"prepare", "magnitude_rewind"}),
         ("stages/freeze.py", {"freeze"}),
         *((f"prunefront/tools/{p.name}", set()) for p in sorted((ROOT / "prunefront" / "tools").glob("*.py"))),
         ("prunefront/__init__.py", set()),
@@ -79,6 +81,7 @@ def test_an_edit_makes_stale_what_reads_it(project, edited, expected):
         path.write_text(before + "# edited\n")
     else:
         values = {"prune.levels": [0, 0.5], "prune.biases": False, "masked.epochs": 3, "pareto.gate": 0.5}
+        values["magnitude_rewind.epochs"] = 3
         edit(project, edited, values[edited])
     try:
         assert stale(project) == expected

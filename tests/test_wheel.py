@@ -19,6 +19,7 @@ SETTINGS = {
     "masked.levels": "[]",
     "gradual.levels": "[]",
     "iterative.levels": "[]",
+    "magnitude_rewind.levels": "[]",
     "random.levels": "[]",
     "small_dense.levels": "[]",
 }
