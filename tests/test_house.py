@@ -1,10 +1,12 @@
 """The architecture: which folder may import which, what stays free of TensorFlow, and who knows the command line."""
 
+import re
 import subprocess
 import sys
 
 import pytest
 
+import prunefront
 from tests.helpers import ROOT, imported_names, imports
 
 CORE = {"pruning", "data", "common"}
@@ -46,6 +48,25 @@ def test_every_folder_has_its_rule():
 def test_the_library_knows_neither_dvc_nor_the_command_line():
     knowing = {p.relative_to(ROOT).as_posix() for p in FILES if {"typer", "dvc"} & set(imported_names(p))}
     assert knowing == {"prunefront/common/commands.py"}
+
+
+def test_the_package_has_every_public_name_that_the_docs_take_from_it():
+    pages = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+    taken = [re.findall(r"^from prunefront import (.+)$", page.read_text(), re.MULTILINE) for page in pages]
+    names = {name.strip() for lines in taken for line in lines for name in line.split(",")}
+    assert {"hold_masks", "certify", "pareto_front"} < names <= set(prunefront.__all__)
+    assert not any(re.search(r"^(from|import) prunefront\.", page.read_text(), re.MULTILINE) for page in pages)
+    for name in prunefront.__all__:
+        assert len(getattr(prunefront, name).__doc__.splitlines()[0]) > 20, name
+    assert set(prunefront.__all__) < set(dir(prunefront))
+    with pytest.raises(AttributeError, match="no attribute 'hold_mask'"):
+        prunefront.hold_mask  # noqa: B018
+
+
+def test_the_library_takes_no_tensorflow_until_a_model_is_held():
+    names = [name for name in prunefront.__all__ if name not in prunefront._HOMES["training.hold"]]
+    code = f"import sys, prunefront; [getattr(prunefront, n) for n in {names}]; assert 'tensorflow' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
 def test_what_is_said_to_import_no_tensorflow_does_not():
