@@ -28,7 +28,10 @@ PACKAGE = ROOT / "prunefront"
 FILES = sorted(PACKAGE.rglob("*.py"))
 FREE_OF_TENSORFLOW = [
     *(p for p in FILES if p.parent.name in ("common", "pruning", "sources", "data", "methods") or p.parent == PACKAGE),
-    *(PACKAGE / name for name in ("models/weights.py", "models/certificate.py", "pipeline/store.py")),
+    *(
+        PACKAGE / name
+        for name in ("models/weights.py", "models/certificate.py", "pipeline/store.py", "pipeline/stage.py")
+    ),
     *(PACKAGE / name for name in ("frontier/pareto.py", "frontier/figures.py")),
 ]
 NOT_FREE = {PACKAGE / "common" / "runtime.py", PACKAGE / "data" / "batches.py"}

@@ -215,7 +215,7 @@ def test_magnitude_rewind_prunes_the_dense_weights_and_starts_from_the_early_one
         return plain(self, start, *args, **kwargs)
 
     monkeypatch.setattr(Trainer, "fit", spy)
-    points = list(magnitude_rewind(digits.dense, early, digits.trainer, settings, magnitude, digits.prunable))
+    points = list(magnitude_rewind(digits.dense, digits.trainer, settings, magnitude, digits.prunable, early))
     assert [level for level, _ in points] == [0.5, 0.9]
     for (level, weights), start in zip(points, begun, strict=True):
         masks = global_masks(digits.dense, level)  # from the dense weights at each level

@@ -1,5 +1,10 @@
 """Presets: overlays of one default, and what becomes of a parameter file that somebody has edited."""
 
+import os
+import pty
+import subprocess
+import sys
+
 import pytest
 from ruamel.yaml import YAML
 
@@ -104,3 +109,17 @@ def test_the_workload_s_preset_is_the_report_s(tmp_path):
 
 def test_the_template_is_the_checkout():
     assert PRESETS == ROOT / "presets"
+
+
+@pytest.mark.parametrize(("answer", "written"), [("n", False), ("y", True)])
+def test_on_a_terminal_it_asks(answer, written, tmp_path):
+    path = tmp_path / "params.yaml"
+    edited = render("smoke").replace("seeds: [0, 1]", "seeds: [7]")
+    path.write_text(edited)
+    ours, terminal = pty.openpty()
+    os.write(ours, f"{answer}\n".encode())
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "stages.preset", "smoke"]
+    result = subprocess.run(command, cwd=tmp_path, env=environment, stdin=terminal, capture_output=True, check=False)
+    assert b"edits in params.yaml: seeds. Overwrite them?" in result.stdout + result.stderr
+    assert (result.returncode, path.read_text()) == ((0, render("smoke")) if written else (1, edited))
