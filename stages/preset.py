@@ -51,7 +51,7 @@ def _ask(params: Path) -> None:
         return
     more = f" and {len(edited) - 5} more" if len(edited) > 5 else ""
     what = f"edits in {params}: {', '.join(edited[:5])}{more}"
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise InputError(f"Expected leave to overwrite what no preset wrote; --overwrite gives it. Received: {what}")
     typer.confirm(f"{what}. Overwrite them?", abort=True)
 

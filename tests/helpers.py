@@ -125,7 +125,9 @@ def imported_names(path: Path, types: bool = False) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+        elif isinstance(node, ast.ImportFrom):
+            assert node.module is not None, f"{path}: expected absolute imports"
+            assert node.level == 0, f"{path}: expected absolute imports"
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 

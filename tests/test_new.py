@@ -1,5 +1,6 @@
 """New projects around a user's model and data."""
 
+import importlib
 import shutil
 import time
 from pathlib import Path
@@ -67,22 +68,29 @@ def test_a_model_of_images_says_their_size(tmp_path, monkeypatch):
     assert not list(tmp_path.glob("*other"))
 
 
-def test_a_model_with_code_of_its_own_needs_trust_and_brings_the_code(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "own_layers.py").write_text(
-        "import keras\nclass Twice(keras.layers.Layer):\n    def call(self, x):\n        return 2 * x\n"
-    )
-    monkeypatch.syspath_prepend(tmp_path)
-    import own_layers
+OWN_LAYER = "import keras\nclass Twice(keras.layers.Layer):\n    def call(self, x):\n        return 2 * x\n"
 
-    keras.Sequential([keras.Input((12, 12, 1)), own_layers.Twice(), layers.Flatten(), layers.Dense(2)]).save("m.keras")
-    subject = Ingredients(model=Path("m.keras"), code=Path("own_layers.py"))
+
+@pytest.mark.parametrize(("module", "code"), [("own_layers", "own_layers.py"), ("lay.own", "lay")])
+def test_a_model_with_code_of_its_own_needs_trust_and_brings_the_code(module, code, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / f"{module.replace('.', '/')}.py"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(OWN_LAYER)
+    monkeypatch.syspath_prepend(tmp_path)
+    layer = importlib.import_module(module).Twice()
+    keras.Sequential([keras.Input((12, 12, 1)), layer, layers.Flatten(), layers.Dense(2)]).save("m.keras")
     with pytest.raises(InputError, match=r"model.trust: true"):
-        write_project(tmp_path / "mine", subject)
-    write_project(tmp_path / "mine", Ingredients(**{**vars(subject), "trust": True}))
+        write_project(tmp_path / "mine", Ingredients(model=Path("m.keras")))
+    with pytest.raises(InputError, match=r"Expected --trust beside --code"):
+        write_project(tmp_path / "mine", Ingredients(model=Path("m.keras"), code=Path(code)))
+    write_project(tmp_path / "mine", Ingredients(model=Path("m.keras"), code=Path(code), trust=True))
     params = written(tmp_path / "mine")
-    assert (params.model.trust, str(params.model.code)) == (True, "own_layers.py")
-    assert (tmp_path / "mine" / "own_layers.py").exists()
+    assert (params.model.trust, str(params.model.code)) == (True, code)
+    assert (tmp_path / "mine" / path.relative_to(tmp_path)).exists()
+    shutil.move(tmp_path / "mine", tmp_path / "alone")
+    inspected = run("prunefront", "inspect", folder=tmp_path / "alone")
+    assert "twice" in inspected.stdout or "dense" in inspected.stdout
 
 
 def test_a_builder_s_code_comes_along(tmp_path, monkeypatch):
@@ -101,11 +109,14 @@ def test_a_builder_s_code_comes_along(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"--code: expected the file or folder that defines gone"):
         write_project(tmp_path / "other", Ingredients(builder="gone:build", code=Path("elsewhere/nets")))
     shutil.copytree(tmp_path / "elsewhere" / "nets", tmp_path / "models")
+    (tmp_path / "alias.py").symlink_to(tmp_path / "elsewhere" / "nets" / "small.py")
+    write_project(tmp_path / "third", Ingredients(builder="alias:build", code=Path("alias.py")))
+    assert (tmp_path / "third" / "alias.py").is_file()
     with pytest.raises(InputError, match=r"--code: expected a name that the project does not use itself"):
         write_project(tmp_path / "other", Ingredients(builder="models.small:build"))
 
 
-def test_nothing_that_is_there_is_touched(tmp_path, monkeypatch):
+def test_nothing_that_is_there_is_touched(tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("precious")
     with pytest.raises(InputError, match=r"new or empty folder. Received: .*mine, which holds something"):
@@ -123,16 +134,65 @@ def test_nothing_that_is_there_is_touched(tmp_path, monkeypatch):
         with pytest.raises(InputError, match=message):
             write_project(tmp_path / "other", Ingredients(**wrong))
 
-    def fails(*_):
-        raise InputError("no DVC")
+    for wrong, message in (
+        ({"model": tmp_path / "mine" / "thesis.tex"}, r"a model as a .keras, .h5, .hdf5 file"),
+        ({"code": tmp_path / "mine"}, "a model file or a builder with --code"),
+        ({"trust": True}, "a model file with --trust"),
+        ({"outputs": "logits"}, "a model of yours with --outputs"),
+    ):
+        with pytest.raises(InputError, match=message):
+            write_project(tmp_path / "other", Ingredients(**wrong))
+    with pytest.raises(InputError, match=r"^params.yaml: data.image_size.0"):
+        write_project(tmp_path / "other", Ingredients(image_size=(0, 0)))
+    assert {path.name for path in tmp_path.iterdir()} == {"mine"}
 
-    monkeypatch.setattr(new, "_run", fails)
+
+@pytest.mark.parametrize("failing", ["git", "dvc"])
+def test_when_git_or_dvc_fails_nothing_is_left_and_what_they_said_is(failing, tmp_path, monkeypatch):
+    plain = new._run
+
+    def run_or_fail(folder, *command):
+        if ("dvc" if "dvc" in command else "init" in command and "git") == failing:
+            return plain(folder, "sh", "-c", "echo; echo ERROR: no disk >&2; exit 3")
+        return plain(folder, *command)
+
+    monkeypatch.setattr(new, "_run", run_or_fail)
     (tmp_path / "empty").mkdir()
-    for name in ("empty", "other"):
-        with pytest.raises(InputError, match="no DVC"):
+    (tmp_path / "partial-other").mkdir()
+    (tmp_path / "partial-other" / "thesis.tex").write_text("precious")
+    for name in ("empty", "deep/er/other", "other"):
+        with pytest.raises(InputError, match=r"to work. Received: ERROR: no disk"):
             write_project(tmp_path / name, Ingredients())
-    assert {path.name for path in tmp_path.iterdir()} == {"mine", "empty"}
+    assert {path.name for path in tmp_path.iterdir()} == {"empty", "partial-other"}
     assert not list((tmp_path / "empty").iterdir())
+    assert (tmp_path / "partial-other" / "thesis.tex").exists()
+
+
+def test_a_repository_that_the_environment_names_is_not_meant(tmp_path, monkeypatch):
+    run("git", "init", "-q", str(tmp_path / "other"), folder=tmp_path)
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
+    write_project(tmp_path / "mine", Ingredients())
+    assert (tmp_path / "mine" / ".git").is_dir()
+    assert not (tmp_path / "other" / ".dvc").exists()
+
+
+def test_files_that_git_would_hide_are_refused(tmp_path, monkeypatch):
+    outer = tmp_path / "outer"
+    outer.mkdir()
+    run("git", "init", "-q", folder=outer)
+    (outer / ".gitignore").write_text("inputs/\nmetrics/\nmodels/\n")  # often so; the project's own file undoes it
+    write_project(outer / "mine", Ingredients())
+    commit(outer)
+    assert "mine/inputs/none" in run("git", "ls-files", folder=outer).stdout.split()
+    (outer / ".gitignore").write_text("*.txt\n")
+    with pytest.raises(InputError, match=r"files that Git does not ignore.* Received: requirements.txt"):
+        write_project(outer / "other", Ingredients())
+    assert not (outer / "other").exists()
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "costs").mkdir()
+    (tmp_path / "costs" / "__init__.py").write_text("def build(shape, classes): ...\n")
+    with pytest.raises(InputError, match=r"Received: costs"):
+        write_project(tmp_path / "other", Ingredients(builder="costs:build"))
 
 
 def test_here_is_a_folder_too_and_so_is_a_new_repository(tmp_path, monkeypatch):
@@ -219,7 +279,7 @@ def test_experiments_in_temporary_folders_and_clones_find_the_data(tmp_path):
 def test_a_path_in_which_dvc_has_no_temporary_folders_is_a_warning(tmp_path):
     made = python("-m", "prunefront.stages", "new", "pr\u00f6jekt", folder=tmp_path)
     assert "wrote pr\u00f6jekt" in made.stdout
-    assert made.stderr.startswith("warning: DVC's experiments in temporary folders (--temp, --queue) fail below a path")
+    assert made.stderr.startswith("warning: below a path with other characters than ASCII")
     assert len(made.stderr.splitlines()) == 1
     assert (tmp_path / "pr\u00f6jekt" / "README.md").read_text(encoding="utf-8").startswith("# pr\u00f6jekt\n")
 

@@ -10,6 +10,7 @@ from tests.helpers import ROOT, edited
     ("key", "value", "message"),
     [
         ("masked.epohcs", 5, r"unknown parameter 'masked.epohcs': did you mean 'epochs'\?"),
+        ("magnitude_rewind.epohcs", 5, r"unknown parameter 'magnitude_rewind.epohcs': did you mean 'epochs'\?"),
         ("extra", 1, r"unknown parameter 'extra': expected one of seeds, "),
         ("data.cifar10.crops", None, r"unknown parameter 'data.cifar10.crops': did you mean 'crop'\?"),
         ("prune.levels", [0, 1.0], r"prune.levels.1: input should be less than 1. Received: 1.0"),
@@ -99,7 +100,13 @@ def test_a_missing_parameter_is_named(tmp_path):
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [(None, "does not exist"), ("seeds: [0", "readable YAML"), ("just text", "expected sections"), ("", "NoneType")],
+    [
+        (None, "does not exist"),
+        ("seeds: 2020-99-99", "readable YAML"),
+        ("seeds: [0", "readable YAML"),
+        ("just text", "expected sections"),
+        ("", "NoneType"),
+    ],
 )
 def test_files_that_are_no_parameters_are_refused(text, message, tmp_path):
     path = tmp_path / "params.yaml"

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import subprocess
 import sys
 
@@ -11,7 +12,7 @@ from ruamel.yaml import YAML
 from prunefront import InputError
 from prunefront.common.params import load_params
 from prunefront.tools.preset import edits, preset_names, render, write_preset
-from prunefront.tools.template import PRESETS
+from prunefront.tools.template import PRESETS, dumped, yaml
 from tests.helpers import ROOT, assert_one_line, python
 
 
@@ -67,11 +68,30 @@ def test_edits_are_found(tmp_path):
     path.write_text(render("smoke").replace("epochs: 6 ", "epochs: 7 ").replace("[10, 10]", "[12, 10]"))
     assert edits(path) == ["data.image_size", "baseline.epochs"]
     path.write_text(render("smoke") + "# mine\n")
-    assert edits(path) == [f"comments of {path}"]
-    path.write_bytes(b"\xff[")
-    assert edits(path) == [str(path)]
-    path.write_text("seeds: [0")
-    assert edits(path) == [str(path)]
+    assert edits(path) == ["# mine"]
+    path.write_text(render("smoke") + "mine: 1\n")
+    assert edits(path) == ["mine"]
+    for unreadable in (b"\xff[", b"seeds: [0", b"seeds: 2020-99-99", b"- 1", b""):
+        path.write_bytes(unreadable)
+        assert edits(path) == [str(path)]
+
+
+def test_another_layout_and_sections_that_are_not_there_yet_are_no_edits(tmp_path):
+    path = tmp_path / "params.yaml"
+    path.write_text(re.sub(r"(?ms)^magnitude_rewind:.*?\n\n", "", render("default")))
+    assert "magnitude_rewind:" not in path.read_text()
+    assert edits(path) == []
+    path.write_text(dumped(yaml().load(render("default"))))
+    assert path.read_text() != render("default")
+    assert edits(path) == []
+
+
+def test_a_link_stays_a_link(tmp_path):
+    (tmp_path / "mine.yaml").write_text(render("default"))
+    (tmp_path / "params.yaml").symlink_to("mine.yaml")
+    write_preset("smoke", tmp_path / "params.yaml")
+    assert (tmp_path / "params.yaml").is_symlink()
+    assert (tmp_path / "mine.yaml").read_text() == render("smoke")
 
 
 def test_a_hand_edited_file_is_never_overwritten_without_being_asked(tmp_path):

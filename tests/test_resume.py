@@ -22,7 +22,9 @@ def trainer(tmp_path):
     def make():
         return build_network((10, 10, 1), 4)
 
-    return Trainer(make, IMAGES, IMAGES, 0, PLAIN, Progress("test", 10), finished=FinishedFits(tmp_path / "fits"))
+    return Trainer(
+        make, IMAGES, IMAGES, 0, PLAIN, Progress("test", 10), finished=FinishedFits(tmp_path / "fits", "masked")
+    )
 
 
 def test_a_finished_fit_is_not_trained_again(trainer, monkeypatch):
@@ -74,8 +76,8 @@ def test_any_difference_in_a_ramp_trains_anew(trainer):
 
 
 def test_the_code_that_counts_is_what_has_been_imported():
-    code = "from pathlib import Path; from prunefront.training import resume; import stages.freeze\n"
-    code += "print(*sorted(Path(p).relative_to(Path.cwd()).as_posix() for p in resume._imported()))"
+    code = "from pathlib import Path; from prunefront.training import resume\nimport stages.freeze, stages.masked\n"
+    code += "print(*sorted(Path(p).relative_to(Path.cwd()).as_posix() for p in resume._imported('freeze')))"
     files = python("-c", code).stdout.split()
     assert {"prunefront/training/resume.py", "prunefront/pruning/masks.py", "stages/freeze.py"} <= set(files)
-    assert not any(part in file for part in ("tools", "methods", "frontier", "sources") for file in files)
+    assert not any(part in file for part in ("tools", "methods", "frontier", "sources", "masked") for file in files)

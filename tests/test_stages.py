@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from tests.helpers import ROOT, assert_one_line, import_closure, python
+from tests.helpers import ROOT, assert_one_line, edited, import_closure, python, run
 
 PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 COMMANDS = sorted(path.stem for path in (ROOT / "stages").glob("[!_]*.py"))
@@ -64,6 +64,17 @@ def test_a_command_does_the_same_by_either_name(tmp_path):
     one, other = (python("-m", *words, folder=tmp_path) for words in (("stages.masked",), ("stages", "masked")))
     assert_one_line(one, "params.yaml, which does not exist")
     assert one.stderr == other.stderr
+
+
+def test_code_of_the_user_is_found_beside_the_parameters(tmp_path):
+    """Also what a builder imports only when it is called."""
+    (tmp_path / "helper.py").write_text("import keras\nLAYERS = [keras.layers.Flatten(), keras.layers.Dense(10)]\n")
+    builder = "import keras\ndef build(s, c):\n    from helper import LAYERS\n"
+    builder += "    return keras.Sequential([keras.Input(s), *LAYERS])\n"
+    (tmp_path / "net.py").write_text(builder)
+    edited(tmp_path, ("model.builder", "net:build"))
+    inspected = run("prunefront", "inspect", folder=tmp_path)
+    assert "dense" in inspected.stdout
 
 
 def test_shells_complete_commands_and_presets():

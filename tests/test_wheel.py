@@ -11,18 +11,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.helpers import ENVIRONMENT, ROOT, run
+from tests.helpers import ENVIRONMENT, ROOT, run, set_params
 
-SETTINGS = {
-    "seeds": "[0]",
-    "freeze.levels": "[]",
-    "masked.levels": "[]",
-    "gradual.levels": "[]",
-    "iterative.levels": "[]",
-    "magnitude_rewind.levels": "[]",
-    "random.levels": "[]",
-    "small_dense.levels": "[]",
-}
+LEFT_OUT = ("freeze", "masked", "gradual", "iterative", "magnitude_rewind", "random", "small_dense")
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +50,9 @@ def test_a_new_project_ends_with_a_frontier(installed, tmp_path):
     made = run("prunefront", "new", "../mine", folder=tmp_path / "here", PATH=installed).stdout
     assert made == "wrote ../mine; next: cd ../mine && prunefront inspect && dvc repro\n"
     project = tmp_path / "mine"
-    run("prunefront", "preset", "smoke", "--overwrite", folder=project, PATH=installed)
-    changes = [word for key, value in SETTINGS.items() for word in ("-S", f"{key}={value}")]
-    run("git", "add", "-A", folder=project)
-    run("git", "commit", "-qm", "new", folder=project)
-    run("dvc", "exp", "run", *changes, folder=project, PATH=installed)
+    run("prunefront", "preset", "smoke", folder=project, PATH=installed)
+    set_params(project, seeds=[0], **{section: {"levels": []} for section in LEFT_OUT})
+    run("dvc", "repro", folder=project, PATH=installed)
     rows = pd.read_csv(project / "metrics" / "frontier.csv")
     assert set(rows["method"]) == {"prune_global", "prune_layerwise"}
     assert json.loads((project / "metrics" / "pareto.json").read_text())["submitted"]["score"] > 0.6

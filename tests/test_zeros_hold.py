@@ -124,6 +124,7 @@ def run_alone(code):
 def test_xla():
     """In a process of its own: Keras does without XLA once operations are to be deterministic."""
     code = """
+from tests.helpers import OPTIMIZERS, X, Y, compile_model, diverge_and_check, fit_and_check, held, keras, small
 keras.utils.set_random_seed(0)
 for name, steps in (("adamw", 2), ("muon ema", 1), ("accumulation", 1), ("loss scale", 1)):
     model = compile_model(small(), OPTIMIZERS[name](), jit_compile=True, steps_per_execution=steps)
@@ -143,6 +144,7 @@ def test_two_replicas():
 from prunefront.common.runtime import keras, set_up, tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from tests.helpers import OPTIMIZERS, X, Y, compile_model, diverge_and_check, fit_and_check, held, nested, small
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 assert strategy.num_replicas_in_sync == 2
 for name in ("adamw", "muon ema", "loss scale", "sgd nesterov"):  # Keras itself cannot accumulate on replicas

@@ -1,6 +1,7 @@
 """What all commands share: their options, how they fail, and the one command that holds them all."""
 
 import functools
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -29,6 +30,7 @@ def run_all(panels: Mapping[str, Iterable[Callable[..., None]]]) -> None:
     for title, commands in panels.items():
         for command in commands:
             app.command(command.__name__, rich_help_panel=title)(_guarded(command))
+    sys.path.append(str(Path.cwd()))  # for the user's own code, as `python -m` does, but behind what is installed
     app(prog_name="prunefront")
 
 

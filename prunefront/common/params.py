@@ -2,6 +2,7 @@
 
 import difflib
 from pathlib import Path
+from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Self, get_args, get_origin
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -315,7 +316,7 @@ def load_params(path: Path) -> Params:
             f"Expected a parameter file, run the command in the project's folder. Received: {path}, which "
             "does not exist"
         ) from None
-    except (OSError, UnicodeDecodeError, YAMLError) as error:
+    except (OSError, ValueError, YAMLError) as error:  # a date that does not exist is a ValueError
         raise InputError(f"{path}: expected a readable YAML file. Received: {error}") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected sections such as `data:` and `masked:`. Received: {type(content).__name__}")
@@ -337,7 +338,8 @@ def _explain(error: ValidationError) -> str:
         hint = f"did you mean '{close[0]}'?" if close else f"expected one of {', '.join(known)}"
         return f"unknown parameter '{where}': {hint}{more}"
     if first["type"] == "missing":
-        return f"missing parameter '{where}': add it, `prunefront preset default` writes every one{more}"
+        every = "`prunefront preset default --params default.yaml` writes every one"
+        return f"missing parameter '{where}': add it, {every}{more}"
     message = first["msg"].removeprefix("Value error, ")
     received = "" if isinstance(first["input"], dict) else f" Received: {first['input']!r}"
     return f"{where + ': ' if where else ''}{message[0].lower() + message[1:]}.{received}{more}"
@@ -348,4 +350,6 @@ def _fields_at(location: tuple[int | str, ...]) -> list[str]:
     for part in location:
         named = get_origin(section) is dict  # recipes, by names of the user's own
         section = get_args(section)[1] if named else section.model_fields[part].annotation
+        if isinstance(section, UnionType):  # with None, where older files lack the section
+            section = next(kind for kind in get_args(section) if kind is not NoneType)
     return list(section.model_fields)

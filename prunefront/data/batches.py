@@ -1,9 +1,11 @@
 """Splits as Keras takes them. Only here is it asked whether examples are in memory or on disk."""
 
+import hashlib
 from collections.abc import Callable
 
 import numpy as np
 
+from prunefront.common.files import digest
 from prunefront.common.runtime import tf
 from prunefront.data.rows import RowsOnDisk
 from prunefront.data.splits import Split
@@ -25,6 +27,17 @@ def at_hand(split: Split) -> np.ndarray:
 def converted(split: Split, convert: Callable[[np.ndarray], np.ndarray]) -> Split:
     """The same labels with other examples, made of these by a function of a batch; those on disk when they are read."""
     return Split(split.x.converted(convert) if isinstance(split.x, RowsOnDisk) else convert(split.x), split.y)
+
+
+def fingerprint(split: Split) -> str:
+    """A digest of all examples and labels; of those on disk the file is read, and one example converted."""
+    content = hashlib.sha256(f"{split.x.dtype}{split.x.shape}".encode())
+    if isinstance(split.x, RowsOnDisk):
+        content.update(digest(split.x.path).encode() + split.x[:1].tobytes())
+    else:
+        content.update(np.ascontiguousarray(split.x).tobytes())
+    content.update(split.y.tobytes())
+    return content.hexdigest()
 
 
 def evaluable(split: Split) -> object:

@@ -3,10 +3,8 @@
 The prepared folder holds `train_x.npy`, `train_y.npy`, the same for `validation` and `test`, and `about.json`.
 """
 
-import hashlib
 import json
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +17,6 @@ PREPARED = Path("data/prepared")
 SMALLEST = 10
 """Height and width in pixels below which the built-in network's second pooling has nothing left."""
 SPLITS = ("train", "validation", "test")
-CHUNK = 256
-"""How many examples are hashed at once: those on disk may not fit into memory."""
 
 PixelRange = tuple[float, float] | None
 
@@ -36,15 +32,6 @@ class Split:
 
     x: np.ndarray | RowsOnDisk
     y: np.ndarray
-
-    @cached_property
-    def sha256(self) -> str:
-        """A digest of all examples and labels."""
-        content = hashlib.sha256(f"{self.x.dtype}{self.x.shape}".encode())
-        for start in range(0, len(self.x), CHUNK):
-            content.update(self.x[start : start + CHUNK].tobytes())
-        content.update(self.y.tobytes())
-        return content.hexdigest()
 
 
 def read_split(name: str, folder: Path = PREPARED) -> Split:

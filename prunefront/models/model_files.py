@@ -22,7 +22,8 @@ def load_model(path: Path, trust: bool, code: Path = NO_FILE) -> "keras.Model":
     Args:
         path: a `.keras` file, or a `.h5` file of a whole model.
         trust: runs Lambda layers of the file, and imports the modules that it names for custom objects.
-        code: a Python file with custom objects that the file does not say the module of; imported if it is trusted.
+        code: a Python file with custom objects that the file does not say the module of, imported if it is trusted; or
+            a folder, the package of modules that it names.
 
     Raises:
         InputError: the file is missing, damaged, holds no whole model, or needs code and is not trusted.
@@ -107,7 +108,9 @@ def _imported(custom: dict[str, str]) -> Iterator[tuple[str, Any]]:
 
 
 def _defined_in(code: Path) -> Iterator[tuple[str, Any]]:
-    """The classes and functions of a Python file, by their names."""
+    """The classes and functions of a Python file, by their names; those of a folder the model names by their module."""
+    if code.is_dir():
+        return
     if code.suffix != ".py" or not code.is_file():
         raise InputError(f"model.code: expected a Python file that defines a model's custom objects. Received: {code}")
     with _on_path(str(code.parent.resolve())):

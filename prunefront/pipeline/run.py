@@ -122,7 +122,7 @@ class Run:
     @cached_property
     def finished(self) -> FinishedFits:
         """The fits of this stage that an interrupted run completed."""
-        return FinishedFits(unfinished_folder(self.stage, self.seed))
+        return FinishedFits(unfinished_folder(self.stage, self.seed), self.stage)
 
     @cached_property
     def trainer(self) -> Trainer:

@@ -3,20 +3,24 @@
 import importlib.metadata
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 import warnings
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prunefront.common.errors import InputError, cause
+from prunefront.common.errors import InputError
 from prunefront.common.params import BUILDER, NO_FILE, load_params
 from prunefront.tools.preset import render
-from prunefront.tools.template import DEFAULT, PIPELINE, TEMPLATE, yaml
+from prunefront.tools.template import DEFAULT, PIPELINE, TEMPLATE, dumped, yaml
 
 COPIED = (".gitignore", ".dvcignore", "models/.gitignore", str(NO_FILE))
+MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
 HEADER = """\
 # The pipeline. `persist: true` keeps a stage's earlier results when a new run of it fails: stages replace their outputs
 # as a whole and never continue from them. requirements.txt stands for the code: another version there runs all stages.
@@ -69,36 +73,47 @@ def write_project(folder: Path, subject: Ingredients) -> None:
         raise InputError("Expected Git, which DVC works with; install it. Received: no command git")
     _check(subject)
     folder = folder.resolve()
-    partial = folder.with_name(f"partial-{folder.name}")
-    shutil.rmtree(partial, ignore_errors=True)
-    existed = folder.exists()
+    new_folders = [parent for parent in (folder, *folder.parents) if not parent.exists()]
     try:
-        _write(partial, _text(folder.name), subject)
-        load_params(partial / "params.yaml")
-        folder.mkdir(parents=True, exist_ok=True)  # it may be where the user is
-        for path in sorted(partial.iterdir()):
-            os.replace(path, folder / path.name)
-        _put_under_version_control(folder)
-        if not str(folder).isascii():  # DVC writes the place of its cache as ASCII
-            warnings.warn(
-                "DVC's experiments in temporary folders (--temp, --queue) fail below a path with other characters than "
-                f"ASCII, {folder}; everything else works",
-                stacklevel=2,
-            )
+        with tempfile.TemporaryDirectory(prefix="prunefront-") as temporary:
+            partial = Path(temporary)
+            written = _write(partial, _text(folder.name), subject)
+            try:
+                load_params(partial / "params.yaml")
+            except InputError as error:
+                raise InputError(str(error).replace(f"{partial}{os.sep}", "")) from None
+            folder.mkdir(parents=True, exist_ok=True)  # it may be where the user is
+            for path in sorted(partial.iterdir()):
+                shutil.move(path, folder / path.name)
+        _put_under_version_control(folder, written)
     except BaseException:
-        _remove(folder, present, existed)
+        _remove(folder, present, new_folders)
         raise
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    if not str(folder).isascii():  # DVC writes the place of its cache as ASCII
+        warnings.warn(
+            f"below a path with other characters than ASCII, {folder}, DVC's experiments in temporary folders (--temp, "
+            f"--queue) fail, but with a cache elsewhere: dvc config --local cache.dir FOLDER",
+            stacklevel=2,
+        )
 
 
 def _check(subject: Ingredients) -> None:
-    named = [subject.model, subject.builder, subject.application]
-    if sum(one is not None for one in named) > 1:
+    named = [one for one in (subject.model, subject.builder, subject.application) if one is not None]
+    if len(named) > 1:
         raise InputError("Expected one of --model, --builder and --application. Received: several")
+    if not named and subject.outputs != "auto":
+        raise InputError(f"Expected a model of yours with --outputs. Received: none, and outputs {subject.outputs}")
+    if subject.trust and subject.model is None:
+        raise InputError("Expected a model file with --trust. Received: none")
+    if subject.code is not None and subject.model is None and subject.builder is None:
+        raise InputError("Expected a model file or a builder with --code. Received: neither")
+    if subject.code is not None and subject.model is not None and not subject.trust:
+        raise InputError("Expected --trust beside --code, since a model's code runs only then. Received: no --trust")
     for path in (subject.model, subject.code, subject.data):
         if path is not None and not path.exists():
             raise InputError(f"Expected a file or folder of yours. Received: {path}, which does not exist")
+    if subject.model is not None and not (subject.model.is_file() and subject.model.suffix in MODEL_SUFFIXES):
+        raise InputError(f"Expected a model as a {', '.join(MODEL_SUFFIXES)} file. Received: {subject.model}")
     if subject.data is not None and subject.data.is_file() and subject.data.suffix != ".npz":
         raise InputError(f"Expected data as an .npz file or a folder of images. Received: {subject.data}")
     if subject.builder is not None and not re.fullmatch(BUILDER, subject.builder):
@@ -109,25 +124,42 @@ def _check(subject: Ingredients) -> None:
         check_application(subject.application)
 
 
-def _write(project: Path, name: str, subject: Ingredients) -> None:
+def _write(project: Path, name: str, subject: Ingredients) -> list[str]:
+    """Writes all files; returns the names of those that belong into Git."""
     for copied in COPIED:
         (project / copied).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(TEMPLATE / copied, project / copied)
-    params = yaml().load(render(DEFAULT))
-    _about(params, subject, _copy_code(subject, project))
+    code = _copy_code(subject, project)
+    version = importlib.metadata.version("prunefront")
+    texts = {
+        "params.yaml": _parameters(subject, code),
+        "dvc.yaml": HEADER + _pipeline(),
+        "requirements.txt": f"prunefront=={version}\n",
+        "README.md": _readme(name),
+    }
+    for file, text in texts.items():
+        (project / file).write_text(text, encoding="utf-8")
+    return [*COPIED, *texts, *([] if code == NO_FILE else [str(code)])]
+
+
+def _pipeline() -> str:
+    """The pipeline as it calls the installed package."""
     _, begin, rest = PIPELINE.read_text(encoding="utf-8").partition("stages:\n")
     pipeline = yaml().load(begin + rest)
     for stage in pipeline["stages"].values():
         stage["cmd"] = stage["cmd"].replace("python -m stages.", "prunefront ")
         stage["deps"][:] = [d for d in stage["deps"] if not d.startswith(("prunefront/", "stages/"))]
         stage["deps"].append("requirements.txt")
-    for file, content, heading in (("params.yaml", params, ""), ("dvc.yaml", pipeline, HEADER)):
-        with (project / file).open("w", encoding="utf-8") as opened:
-            opened.write(heading)
-            yaml().dump(content, opened)
-    version = importlib.metadata.version("prunefront")
-    (project / "requirements.txt").write_text(f"prunefront=={version}\n", encoding="utf-8")
-    (project / "README.md").write_text(_readme(name), encoding="utf-8")
+    return dumped(pipeline)
+
+
+def _parameters(subject: Ingredients, code: Path) -> str:
+    """The default with model and data put in place; without any it is the default, word for word."""
+    if subject == Ingredients():
+        return render(DEFAULT)
+    params = yaml().load(render(DEFAULT))
+    _about(params, subject, code)
+    return dumped(params)
 
 
 def _about(params: Any, subject: Ingredients, code: Path) -> None:
@@ -196,7 +228,7 @@ def _copy_code(subject: Ingredients, project: Path) -> Path:
             )
     if source is None:
         return NO_FILE
-    copy = project / source.resolve().name
+    copy = project / Path(os.path.abspath(source)).name  # noqa: PTH100, a link goes by its own name
     if top and copy.stem != top:
         raise InputError(f"--code: expected the file or folder that defines {top}. Received: {source}")
     if copy.exists() or copy.name in ("data", "metrics", "requirements.txt", "README.md", "dvc.yaml", "params.yaml"):
@@ -208,44 +240,57 @@ def _copy_code(subject: Ingredients, project: Path) -> Path:
     return Path(copy.name)
 
 
-def _put_under_version_control(folder: Path) -> None:
-    """Initialises DVC, and Git unless the folder belongs to a repository already."""
-    environment = {**os.environ, "LC_ALL": "C"}  # Git's message is looked at
-    asked = subprocess.run(
-        ["git", "rev-parse", "--show-toplevel"],
+def _put_under_version_control(folder: Path, written: Sequence[str]) -> None:
+    """Initialises DVC, and Git unless the folder belongs to a repository already, which must not ignore its files."""
+    asked = _git(folder, "rev-parse", "--show-toplevel")
+    if asked.returncode and "not a git repository" not in asked.stderr:
+        raise InputError(f"Expected Git to say which repository this is. Received: {asked.stderr.strip()}")
+    outer = None if asked.returncode else Path(asked.stdout.rstrip("\n")).resolve()
+    if outer is None or _git(folder, "check-ignore", "-q", ".").returncode == 0:
+        _done(_git(folder, "init", "-q"))  # what a repository ignores can only be one of its own
+        outer = folder
+    ignored = _git(folder, "check-ignore", "--", *written).stdout.split("\n")[0]
+    if ignored:
+        raise InputError(f"Expected files that Git does not ignore, see the .gitignore above. Received: {ignored}")
+    subdir = [] if outer == folder else ["--subdir"]
+    _done(_run(folder, sys.executable, "-m", "dvc", "init", *subdir))
+
+
+def _git(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return _run(folder, "git", "-c", "core.quotePath=false", *arguments)
+
+
+def _run(folder: Path, *command: str) -> "subprocess.CompletedProcess[str]":
+    """Runs a command in a folder, in English, whatever repository the caller's environment names."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")} | {"LANGUAGE": "C"}
+    return subprocess.run(
+        command,
         cwd=folder,
         env=environment,
         capture_output=True,
         text=True,
         encoding="utf-8",
+        errors="surrogateescape",
         check=False,
     )
-    if asked.returncode and "not a git repository" not in asked.stderr:
-        raise InputError(f"Expected Git to say which repository this is. Received: {asked.stderr.strip()}")
-    outer = None if asked.returncode else Path(asked.stdout.rstrip("\n")).resolve()
-    ignored = subprocess.run(["git", "check-ignore", "-q", "."], cwd=folder, check=False, capture_output=True)
-    if outer is None or ignored.returncode == 0:  # what a repository ignores can only be one of its own
-        _run(folder, "git", "init", "-q")
-        outer = folder
-    _run(folder, sys.executable, "-m", "dvc", "init", "-q", *([] if outer == folder else ["--subdir"]))
 
 
-def _run(folder: Path, *command: str) -> None:
-    try:
-        subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True, encoding="utf-8")
-    except FileNotFoundError as error:
-        raise InputError(f"Expected {command[0]} to be installed. Received: {cause(error)}") from None
-    except subprocess.CalledProcessError as error:
-        raise InputError(f"Expected {' '.join(command)} to work. Received: {error.stderr}") from None
+def _done(result: "subprocess.CompletedProcess[str]") -> None:
+    """Raises InputError if a command failed, with what it said of the error."""
+    if result.returncode:
+        said = [line for line in (result.stdout + result.stderr).splitlines() if re.match("error|fatal", line, re.I)]
+        command = shlex.join(["dvc" if word == sys.executable else word for word in result.args if word != "-m"])
+        raise InputError(f"Expected {command} to work. Received: {said[0] if said else result.stderr}")
 
 
-def _remove(folder: Path, present: set[str], existed: bool) -> None:
-    """Takes back what was written into a folder that was empty but for `present`."""
+def _remove(folder: Path, present: Collection[str], new_folders: Sequence[Path]) -> None:
+    """Takes back what was written into a folder that held `present`, and the folders that were made for it."""
     for path in folder.iterdir() if folder.is_dir() else ():
         if path.name not in present:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
-    if folder.is_dir() and not existed:
-        folder.rmdir()
+    for made in new_folders:
+        if made.is_dir():
+            made.rmdir()
 
 
 def _readme(name: str) -> str:

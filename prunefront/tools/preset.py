@@ -1,16 +1,17 @@
 """Presets: sets of parameters, of which one is whole and the others say what differs from it."""
 
-import io
+import re
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from prunefront.common.errors import InputError
 from prunefront.common.files import replacing
 from prunefront.common.params import load_params
-from prunefront.tools.template import DEFAULT, PRESETS, yaml
+from prunefront.tools.template import DEFAULT, PRESETS, dumped, yaml
 
 
 def preset_names() -> list[str]:
@@ -32,9 +33,7 @@ def render(name: str) -> str:
     overlay = (PRESETS / f"{name}.yaml").read_text(encoding="utf-8")
     params = yaml().load(default)
     _overlay(params, yaml().load(overlay))
-    written = io.StringIO()
-    yaml().dump(params, written)
-    return _heading(overlay) + written.getvalue().removeprefix(_heading(default))
+    return _heading(overlay) + dumped(params).removeprefix(_heading(default))
 
 
 def describe(name: str) -> str:
@@ -43,34 +42,38 @@ def describe(name: str) -> str:
 
 
 def write_preset(name: str, path: Path) -> None:
-    """Writes the parameter file of a preset, after a check that it is one."""
-    with replacing(path) as partial:
+    """Writes the parameter file of a preset, after a check that it is one; where a link leads, if it is a link."""
+    with replacing(path.resolve()) as partial:
         partial.write_text(render(name), encoding="utf-8")
         load_params(partial)
 
 
 def edits(path: Path) -> list[str]:
-    """What would be lost if a parameter file were overwritten: nothing if it is absent, or as a preset wrote it.
+    """What would be lost if a parameter file were overwritten.
+
+    Nothing is lost where the file is absent, or all its values and comments are those of one preset, however they are
+    laid out.
 
     Args:
         path: of any file.
 
     Returns:
-        The dotted names of the parameters that differ from those of the preset that is nearest; the file's name where
-        only comments or layout do, or where it cannot be read.
+        The dotted names of the parameters whose values are not those of the preset that is nearest, and comments that
+        are none of its own; the file's name where it cannot be read.
     """
     if not path.exists():
         return []
-    text = path.read_bytes()
-    rendered = [render(name) for name in preset_names()]
-    if any(text == one.encode() for one in rendered):
-        return []
     try:
-        found = _flat(yaml().load(text))
-    except (YAMLError, AttributeError, UnicodeDecodeError):
+        text = path.read_text(encoding="utf-8")
+        values = _flat(YAML(typ="safe").load(text))
+    except (OSError, ValueError, YAMLError, AttributeError):
         return [str(path)]
-    differing = [_differences(found, _flat(yaml().load(one))) for one in rendered]
-    return min(differing, key=len) or [f"comments of {path}"]
+    differing = []
+    for preset in map(render, preset_names()):
+        own = _flat(YAML(typ="safe").load(preset))
+        changed = [key for key, value in values.items() if key not in own or own[key] != value]
+        differing.append(changed + sorted(_comments(text) - _comments(preset)))
+    return min(differing, key=len)
 
 
 def _overlay(params: Any, overlay: Any) -> None:
@@ -95,6 +98,5 @@ def _flat(section: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _differences(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
-    absent = object()
-    return [key for key in dict.fromkeys([*one, *other]) if one.get(key, absent) != other.get(key, absent)]
+def _comments(text: str) -> set[str]:
+    return {comment.strip() for comment in re.findall(r"(?:^|\s)(# .*)$", text, re.MULTILINE)}

@@ -69,7 +69,7 @@ def cost(run: Run) -> dict[str, Any]:
             if not (path.exists() and rows.exists()):
                 continue
             spent = json.loads(path.read_text(encoding="utf-8"))
-            if spent.pop("rows_sha256") != digest(rows) or spent["epochs"] == 0:
+            if spent.pop("rows_sha256", "") != digest(rows) or spent["epochs"] == 0:
                 continue  # of another run than these results, or nothing
             spent["multiply_adds"] = dense * spent["forward_passes"]
             stages.setdefault(stage, {})[str(seed)] = spent

@@ -1,6 +1,8 @@
 """What projects are made from: the pipeline and the presets, in the installed package or in the checkout around it."""
 
+import io
 from pathlib import Path
+from typing import Any
 
 from ruamel.yaml import YAML
 
@@ -11,6 +13,13 @@ PIPELINE = TEMPLATE / "dvc.yaml"
 PRESETS = TEMPLATE / "presets"
 DEFAULT = "default"
 """The preset that is whole; the others are what differs from it."""
+
+
+def dumped(content: Any) -> str:
+    """What was read by `yaml()`, as text."""
+    written = io.StringIO()
+    yaml().dump(content, written)
+    return written.getvalue()
 
 
 def yaml() -> YAML:

@@ -104,7 +104,7 @@ def distil(student: "keras.Model", teacher: "keras.Model", share: float, tempera
         temperature: above 0; higher ones make the teacher's distribution softer.
         outputs: what those of both are.
     """
-    plain = student.compute_loss
+    plain = student.compute_loss  # for good: the student lives no longer than its fit
 
     def compute_loss(
         x: Any = None,

@@ -22,10 +22,10 @@ class FinishedFits:
     has imported of this package, so that an edit elsewhere does not make it train again.
     """
 
-    def __init__(self, folder: Path):
+    def __init__(self, folder: Path, stage: str):
         self.folder = folder
         self.code = hashlib.sha256(f"{keras.__version__} {tf.__version__} {np.__version__}".encode())
-        for path in sorted(_imported()):  # now: later the files may not be what is running
+        for path in sorted(_imported(stage)):  # now: later the files may not be what is running
             self.code.update(path.read_bytes())
 
     def key(self, settings: object, arrays: Iterable[np.ndarray]) -> str:
@@ -65,12 +65,14 @@ class FinishedFits:
         return self.folder / f"{key}.npz"
 
 
-def _imported() -> Iterator[Path]:
-    """The files of the package, and of the stage, that this process runs on."""
-    for name, module in list(sys.modules.items()):
-        file = getattr(module, "__file__", None)
-        if file and name.partition(".")[0] in ("prunefront", "stages", "__main__"):
-            yield Path(file)
+def _imported(stage: str) -> Iterator[Path]:
+    """The files of the package that this process has imported, of its stages the one alone."""
+    package = Path(__file__).parent.parent
+    for module in list(sys.modules.values()):
+        path = Path(getattr(module, "__file__", None) or "")
+        of_stages = path.parent.name == "stages"
+        if path.suffix == ".py" and (path.stem == stage if of_stages else path.is_relative_to(package)):
+            yield path
 
 
 def _name(function: Callable[..., object]) -> str:

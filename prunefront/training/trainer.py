@@ -3,11 +3,12 @@
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from prunefront.common.errors import InputError
 from prunefront.common.params import Recipe, Training
 from prunefront.common.runtime import keras, tf
-from prunefront.data.batches import evaluable, in_memory
+from prunefront.data.batches import evaluable, fingerprint, in_memory
 from prunefront.data.splits import Split
 from prunefront.models.layers import freeze_layers
 from prunefront.models.outputs import LOGITS, Outputs
@@ -158,11 +159,14 @@ class Trainer:
         """The name of a fit among those finished: a digest of all that it depends on."""
         policy = keras.config.dtype_policy().name
         teacher = [] if self.teacher is None else self.teacher.get_weights()
-        data = [self.train.sha256, self.validation.sha256]
         return finished.key(
-            [*depends_on, self.recipe.model_dump(), self.seed, policy, self.fingerprint, data],
+            [*depends_on, self.recipe.model_dump(), self.seed, policy, self.fingerprint, self._data],
             [*(start or []), *(masks or []), *teacher],
         )
+
+    @cached_property
+    def _data(self) -> list[str]:
+        return [fingerprint(self.train), fingerprint(self.validation)]
 
     def _spent(self, settings: Training, seconds: float) -> None:
         self.cost.epochs += settings.epochs
