@@ -19,9 +19,10 @@ def project(tmp_path_factory):
     """The pipeline and its code, with a file of no meaning in the place of every result, all up to date."""
     folder = tmp_path_factory.mktemp("stale")
     ignore = shutil.ignore_patterns("__pycache__")
-    for name in ("prunefront", "stages", "inputs", "dvc.yaml", "params.yaml", ".dvcignore"):
+    for name in ("prunefront", "stages", "inputs", "dvc.yaml", ".dvcignore"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
         copy(ROOT / name, folder / name, **({"ignore": ignore} if copy is shutil.copytree else {}))
+    shutil.copyfile(ROOT / "presets" / "default.yaml", folder / "params.yaml")
     edit(folder, "seeds", [0])
     for block in STAGES.values():
         for out in (*block["outs"], *block["metrics"]):

@@ -53,6 +53,7 @@ def test_a_new_project_ends_with_a_frontier(installed, tmp_path):
     run("prunefront", "preset", "smoke", folder=project, PATH=installed)
     set_params(project, seeds=[0], **{section: {"levels": []} for section in LEFT_OUT})
     run("dvc", "repro", folder=project, PATH=installed)
+    assert "Running stage" not in run("dvc", "repro", folder=project, PATH=installed).stdout
     rows = pd.read_csv(project / "metrics" / "frontier.csv")
     assert set(rows["method"]) == {"prune_global", "prune_layerwise"}
     assert json.loads((project / "metrics" / "pareto.json").read_text())["submitted"]["score"] > 0.6
