@@ -67,8 +67,8 @@ def test_edits_are_found(tmp_path):
     assert edits(path) == []
     path.write_text(render("smoke").replace("epochs: 6 ", "epochs: 7 ").replace("[10, 10]", "[12, 10]"))
     assert edits(path) == ["data.image_size", "baseline.epochs"]
-    path.write_text(render("smoke") + "# mine\n")
-    assert edits(path) == ["# mine"]
+    path.write_text(render("smoke") + "#mine\n")
+    assert edits(path) == ["#mine"]
     path.write_text(render("smoke") + "mine: 1\n")
     assert edits(path) == ["mine"]
     for unreadable in (b"\xff[", b"seeds: [0", b"seeds: 2020-99-99", b"- 1", b""):

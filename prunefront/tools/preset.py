@@ -99,4 +99,4 @@ def _flat(section: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _comments(text: str) -> set[str]:
-    return {comment.strip() for comment in re.findall(r"(?:^|\s)(# .*)$", text, re.MULTILINE)}
+    return {comment.strip() for comment in re.findall(r"(?:^|\s)(#.*)$", text, re.MULTILINE)}
