@@ -19,12 +19,13 @@ install: .venv/installed
 	python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-# The pipeline's long story begins first, and all other files go on beside it.
+# The pipeline's long story begins first, and the other long files beside it; short ones fill the gap at the end.
+LONG := $(addprefix tests/test_, $(addsuffix .py, pipeline zeros_hold wheel examples new methods resume recipes))
 test: install
 	ruff check .
 	ruff format --check .
 	mypy
-	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder tests/test_pipeline.py tests
+	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(LONG) tests
 
 # Resolves the dependencies of pyproject.toml anew, for every platform.
 lock:
