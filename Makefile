@@ -20,7 +20,7 @@ install: .venv/installed
 	@touch $@
 
 # The pipeline's long story begins first, and the other long files beside it; short ones fill the gap at the end.
-LONG := $(addprefix tests/test_, $(addsuffix .py, pipeline zeros_hold wheel examples new methods resume recipes))
+LONG := $(addprefix tests/test_, $(addsuffix .py, pipeline optimizers_hold zeros_hold wheel examples new methods models_hold resume recipes))
 test: install
 	ruff check .
 	ruff format --check .
