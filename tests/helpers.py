@@ -2,6 +2,7 @@
 
 import ast
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -78,6 +79,15 @@ def edited(folder: Path, *edits: tuple[str, object]) -> Path:
     with path.open("w") as file:
         yaml.dump(content, file)
     return path
+
+
+def copy_checkout(folder: Path, without: tuple[str, ...] = ()) -> None:
+    """Copies what Git tracks, or would, but for what begins with one of the names left out."""
+    listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", folder=ROOT).stdout
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file() and not name.startswith(without):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, folder / name)
 
 
 def set_params(folder: Path, **sections: object) -> None:

@@ -18,7 +18,7 @@ from prunefront.data.splits import read_split
 from prunefront.models.built_in import build_network
 from prunefront.models.certificate import verify
 from prunefront.training.trainer import compile_classifier, evaluate
-from tests.helpers import ENVIRONMENT, ROOT, run, set_params
+from tests.helpers import ENVIRONMENT, copy_checkout, run, set_params
 
 pytestmark = pytest.mark.story
 
@@ -44,11 +44,7 @@ def project(tmp_path_factory):
     """A fresh copy of the project as a repository of its own, with the smallest parameters and no results."""
     folder = tmp_path_factory.mktemp("pipeline") / "project"
     folder.mkdir()
-    listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", folder=ROOT).stdout
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file() and not name.startswith(("metrics/", "dvc.lock")):
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
+    copy_checkout(folder, without=("metrics/", "dvc.lock"))
     run("python", "-m", "stages.preset", "smoke", "--overwrite", folder=folder)
     set_params(folder, **{section: {"levels": []} for section in LATER})
     run("git", "init", "-q", folder=folder)

@@ -7,7 +7,7 @@ import pytest
 from dvc.repo import Repo
 from ruamel.yaml import YAML
 
-from tests.helpers import ROOT
+from tests.helpers import ROOT, set_params
 
 STAGES = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 METHODS = {stage for stage, block in STAGES.items() if "matrix" in block} - {"baseline"}
@@ -23,7 +23,7 @@ def project(tmp_path_factory):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copyfile
         copy(ROOT / name, folder / name, **({"ignore": ignore} if copy is shutil.copytree else {}))
     shutil.copyfile(ROOT / "presets" / "default.yaml", folder / "params.yaml")
-    edit(folder, "seeds", [0])
+    set_params(folder, seeds=[0])
     for block in STAGES.values():
         for out in (*block["outs"], *block["metrics"]):
             path = folder / next(iter(out)).replace("${item.seed}", "0")
@@ -35,18 +35,6 @@ def project(tmp_path_factory):
         repo.commit(force=True)
     assert stale(folder) == set()
     return folder
-
-
-def edit(folder: Path, key: str, value: object) -> None:
-    yaml = YAML()
-    content = yaml.load((folder / "params.yaml").read_text())
-    *outer, last = key.split(".")
-    section = content
-    for name in outer:
-        section = section[name]
-    section[last] = value
-    with (folder / "params.yaml").open("w") as file:
-        yaml.dump(content, file)
 
 
 def stale(folder: Path) -> set[str]:
@@ -83,7 +71,8 @@ def test_an_edit_makes_stale_what_reads_it(project, edited, expected):
     else:
         values = {"prune.levels": [0, 0.5], "prune.biases": False, "masked.epochs": 3, "pareto.gate": 0.5}
         values["magnitude_rewind.epochs"] = 3
-        edit(project, edited, values[edited])
+        section, _, key = edited.partition(".")
+        set_params(project, **{section: {key: values[edited]}})
     try:
         assert stale(project) == expected
     finally:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.helpers import ENVIRONMENT, ROOT, run, set_params
+from tests.helpers import ENVIRONMENT, copy_checkout, run, set_params
 
 LEFT_OUT = ("freeze", "masked", "gradual", "iterative", "magnitude_rewind", "random", "small_dense")
 
@@ -21,10 +21,7 @@ def installed(tmp_path_factory):
     """The PATH of a new environment with the built wheel; the dependencies are lent by this one."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
-    for name in run("git", "ls-files", "--cached", "--others", "--exclude-standard", folder=ROOT).stdout.splitlines():
-        if (ROOT / name).is_file():
-            (source / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(ROOT / name, source / name)
+    copy_checkout(source)
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
     run(*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(folder), str(source), folder=folder)
     (wheel,) = folder.glob("*.whl")
