@@ -1,8 +1,8 @@
-# make: install, run the pipeline, show the result. make test: check and test everything.
+# make: install, run the pipeline, show the result. make test: check and test. make test-all: the long tests too.
 PYTHON ?= python3
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-.PHONY: all install test lock
+.PHONY: all install test test-all lock
 
 all: install
 	dvc repro
@@ -21,11 +21,13 @@ install: .venv/installed
 
 # The pipeline's long story begins first, and the other long files beside it; short ones fill the gap at the end.
 LONG := $(addprefix tests/test_, $(addsuffix .py, pipeline optimizers_hold zeros_hold wheel examples new methods models_hold resume recipes))
-test: install
+CHOSEN := -m 'not long'
+test-all: CHOSEN :=
+test test-all: install
 	ruff check .
 	ruff format --check .
 	mypy
-	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(LONG) tests
+	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(CHOSEN) $(LONG) tests
 
 # Resolves the dependencies of pyproject.toml anew, for every platform.
 lock:
