@@ -6,7 +6,7 @@ from prunefront.common.runtime import keras
 from prunefront.models.layers import layers_of
 from prunefront.models.outputs import last_activation
 from prunefront.tools.inspection import _own_weights
-from prunefront.training.held_step import _moving_averages
+from prunefront.training.held_variables import moving_averages
 
 layers = keras.layers
 
@@ -49,7 +49,7 @@ def test_the_variables_and_moving_averages_of_an_optimizer():
     assert [id(v) for v in model.optimizer._trainable_variables] == [id(v) for v in model.trainable_variables]
     averages = model.optimizer._model_variables_moving_average
     assert [a.shape for a in averages] == [v.shape for v in model.trainable_variables]
-    assert len(list(_moving_averages(model.optimizer))) == 4
+    assert len(list(moving_averages(model.optimizer))) == 4
 
 
 def test_the_optimizers_in_an_optimizer():

@@ -23,7 +23,8 @@ class WeightInfo:
         shape: of the array.
         kernel: whether it is a kernel or a table of embeddings, see `is_kernel`.
         trainable: whether training changes it.
-        prunable: whether the methods may prune it, see `prunable`.
+        maskable: whether the methods may prune it as soon as it is trained.
+        prunable: whether they may prune it now, see `prunable`.
     """
 
     path: str
@@ -33,6 +34,7 @@ class WeightInfo:
     shape: tuple[int, ...]
     kernel: bool
     trainable: bool
+    maskable: bool
     prunable: bool
 
 
@@ -65,7 +67,6 @@ def describe_weights(
         keras.layers.GroupNormalization,
         keras.layers.LayerNormalization,
         keras.layers.RMSNormalization,
-        keras.layers.SpectralNormalization,
         keras.layers.UnitNormalization,
     )
     # the innermost layer comes last and owns
@@ -81,9 +82,9 @@ def describe_weights(
         path, layer = place[id(variable)]
         kernel = is_kernel(variable, layer)
         bias = "bias" in variable.path.rpartition("/")[2]
-        may_be_pruned = (
-            id(variable) in trainable
-            and id(variable) not in excluded
+        maskable = (
+            id(variable) not in excluded
+            and keras.backend.is_float_dtype(variable.dtype)
             and (biases if bias else kernel)
             and any(_named(path, pattern) for pattern in include)
             and not any(_named(path, pattern) for pattern in exclude)
@@ -97,7 +98,8 @@ def describe_weights(
                 shape=tuple(variable.shape),
                 kernel=kernel,
                 trainable=id(variable) in trainable,
-                prunable=may_be_pruned,
+                maskable=maskable,
+                prunable=maskable and id(variable) in trainable,
             )
         )
     return described
@@ -106,12 +108,14 @@ def describe_weights(
 def is_kernel(variable: Any, owner: "keras.Layer") -> bool:
     """Whether a weight array is a kernel or a table of embeddings, by the name that Keras gives it.
 
-    In a layer that is not Keras's own, any array of two or more dimensions.
+    In a layer that is not Keras's own, any array of two or more dimensions. LoRA's factors and the scales of quantized
+    kernels are none: what the layer computes with is not sparse where they are.
     """
     name = variable.path.rpartition("/")[2]
-    if "kernel" in name or "embeddings" in name:
+    if name.endswith(("kernel", "embeddings")):
         return True
-    return len(variable.shape) > 1 and "bias" not in name and not type(owner).__module__.startswith("keras.")
+    others = name.startswith("lora_") or "bias" in name or type(owner).__module__.startswith("keras.")
+    return len(variable.shape) > 1 and not others
 
 
 def emptied_layer(weights: Sequence[WeightInfo], masks: Masks) -> str | None:

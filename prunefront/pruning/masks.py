@@ -5,12 +5,13 @@ masks are in model order, the order of `keras.Model.get_weights()`.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from prunefront.common.errors import InputError
+from prunefront.common.errors import InputError, cause
 from prunefront.pruning.saliency import Score, magnitude
 
 Weights = list[np.ndarray]
@@ -30,8 +31,9 @@ def pruned_count(sparsity: float, size: int) -> int:
     Raises:
         InputError: the sparsity lies outside [0, 1) or is not a number.
     """
-    if not 0 <= sparsity < 1:  # also refuses NaN
-        raise InputError(f"Expected a sparsity in [0, 1), for example 0.9. Received: sparsity={sparsity}")
+    number: object = sparsity  # callers may give anything
+    if not isinstance(number, Real) or isinstance(number, bool) or not 0 <= sparsity < 1:  # also refuses NaN
+        raise InputError(f"Expected a sparsity in [0, 1), for example 0.9. Received: sparsity={sparsity!r}")
     if sparsity == 0 or size == 0:
         return 0
     return math.floor(sparsity * (size - 1)) + 1
@@ -134,14 +136,14 @@ def apply_masks(weights: Sequence[ArrayLike], masks: Sequence[ArrayLike]) -> Wei
     Raises:
         InputError: another number of masks than of weights, or a mask of another shape or dtype than boolean.
     """
-    arrays = [np.asarray(w) for w in weights]
+    arrays = _arrays(weights, "weights")
     checked = check_masks(masks, [a.shape for a in arrays])
     return [np.where(m, a, np.zeros((), a.dtype)) for a, m in zip(arrays, checked, strict=True)]
 
 
 def check_masks(masks: Sequence[ArrayLike], shapes: Sequence[tuple[int, ...]]) -> Masks:
     """The masks as boolean arrays, after a check that there is one of the right shape for each of `shapes`."""
-    checked = [np.asarray(m) for m in masks]
+    checked = _arrays(masks, "masks")
     if len(checked) != len(shapes):
         raise InputError(f"Expected one mask for each of {len(shapes)} weight arrays. Received: {len(checked)} masks")
     for position, (mask, shape) in enumerate(zip(checked, shapes, strict=True)):
@@ -165,7 +167,7 @@ def nonzero_masks(weights: Sequence[ArrayLike], prunable: Sequence[bool]) -> Mas
 
 def count_zeros(weights: Sequence[ArrayLike]) -> int:
     """Number of exact zeros (-0.0 counts, tiny values do not)."""
-    arrays = [np.asarray(w) for w in weights]
+    arrays = _arrays(weights, "weights")
     return sum(a.size - int(np.count_nonzero(a)) for a in arrays)
 
 
@@ -180,15 +182,26 @@ def sparsity(weights: Sequence[ArrayLike]) -> float:
     Raises:
         InputError: there are no weights to count.
     """
-    total = sum(np.asarray(w).size for w in weights)
+    arrays = _arrays(weights, "weights")
+    total = sum(array.size for array in arrays)
     if total == 0:
         raise InputError("Expected at least one weight to count the sparsity of. Received: none")
-    return count_zeros(weights) / total
+    return count_zeros(arrays) / total
+
+
+def _arrays(given: Sequence[ArrayLike], what: str) -> list[np.ndarray]:
+    """The arrays of a list; whatever else a caller may have is refused."""
+    if isinstance(given, str | bytes) or not isinstance(given, Iterable):
+        raise InputError(f"Expected {what}: a list of arrays, one for each of the model's. Received: {given!r}"[:300])
+    try:
+        return [np.asarray(one) for one in given]
+    except ValueError as error:  # rows of different lengths
+        raise InputError(f"Expected {what}: a list of arrays. Received: something else ({cause(error)})") from None
 
 
 def _checked(weights: Sequence[ArrayLike], prunable: Sequence[bool] | None) -> tuple[list[np.ndarray], list[bool]]:
     """The arrays in a form that can be scored, and a flag for each; those that may be pruned are finite."""
-    arrays = [_comparable(np.asarray(w)) for w in weights]
+    arrays = [_comparable(array) for array in _arrays(weights, "weights")]
     prunable = [True] * len(arrays) if prunable is None else [bool(flag) for flag in prunable]
     if len(prunable) != len(arrays):
         raise InputError(

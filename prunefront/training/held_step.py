@@ -2,11 +2,12 @@
 
 It is an override on the instance. The alternatives lose something: a `constraint` runs after the moving average is
 taken and before it is written back, an optimizer of one's own lands in the saved compile configuration, and a subclass
-or mix-in changes the class that is saved.
+or mix-in changes the class that is saved. A callback that `fit` is given would depend on how a model's own `fit` takes
+its arguments.
 """
 
-import inspect
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,159 +15,213 @@ import numpy as np
 from prunefront.common.errors import InputError
 from prunefront.common.runtime import keras, tf
 from prunefront.pruning.masks import Masks
+from prunefront.training.held_variables import heal, hold, on_all_replicas, project
+
+OVERRIDDEN = ("train_step", "make_train_function", "train_on_batch", "fit", "save", "save_weights", "export")
+"""The methods of a model that those of its `Holder` stand in for."""
+CHECKED_EVERY = 16
+"""Steps. Nothing is lost by looking now and then: after a bad step no other has an effect, and its number is noted."""
 
 
 class Holder:
-    """The masks of one model, and the methods that stand in for the model's own.
+    """What holds one model: the methods that stand in for the model's own.
 
     A plain object, so that Keras neither tracks nor saves what it holds. The model's class stays as it is: that is what
     makes files saved from the model plain ones.
     """
 
     def __init__(self, model: "keras.Model", masks: Masks, adjustable: bool):
-        self.model, self.masks, self.adjustable = model, masks, adjustable
         previous = holder_of(model)
-        self.plain: tuple[Any, Any, Any] = (
-            previous.plain if previous else (model.train_step, model.train_on_batch, model.fit)
-        )
+        self.model, self.adjustable = model, adjustable
+        self.plain: dict[str, Any] = previous.plain if previous else {name: getattr(model, name) for name in OVERRIDDEN}
+        self.calls, self.iterator = 0, None
         with model.distribute_strategy.scope():
-            # The weights after the last good update, before the masks.
-            self.last = [tf.Variable(v.value, trainable=False) for v in model.weights]
-            self.factors = [
-                tf.Variable(mask, dtype=v.dtype, trainable=False) if adjustable or not mask.all() else None
-                for v, mask in zip(model.weights, masks, strict=True)
-            ]
+            self.variables = list(model.weights)
+            self.holds = [hold(v, mask.copy(), adjustable) for v, mask in zip(self.variables, masks, strict=True)]
+            self.step = tf.Variable(0, dtype="int64", trainable=False)
             self.bad = tf.Variable([-1, 0], dtype="int64", trainable=False)  # first bad tensor, and its step
-        self.factor_of = {id(v): f for v, f in zip(model.weights, self.factors, strict=True) if f is not None}
 
     def take_over(self) -> None:
         """Puts the overriding methods in place; steps that were compiled before are compiled anew."""
-        self.model.train_step = self.train_step
-        self.model.train_on_batch = self.train_on_batch
-        self.model.fit = self.fit
-        self.model.train_function = None
+        for name in OVERRIDDEN:
+            setattr(self.model, name, getattr(self, name))
+        self._compile_anew()
+        self.project()
+
+    @property
+    def masks(self) -> Masks:
+        """The masks, in model order; not to be changed."""
+        return [held.mask for held in self.holds]
+
+    @property
+    def optimizers(self) -> list[Any]:
+        """The model's, and all that have updated its variables."""
+        seen = {id(optimizer): optimizer for held in self.holds for optimizer in held.optimizers}
+        compiled = getattr(self.model, "optimizer", None)
+        return [*([] if compiled is None or id(compiled) in seen else [compiled]), *seen.values()]
 
     def train_step(self, data: Any) -> Any:
-        """The model's own training step with masked gradients, then what is pruned is zero again."""
-        self._mask_gradients_of(self.model.optimizer)
-        plain_train_step, _, _ = self.plain
-        logs = plain_train_step(data)
-        loss = tf.cast(logs.get("loss", 0.0) if isinstance(logs, dict) else 0.0, tf.float32)
-        tf.distribute.get_replica_context().merge_call(self._settle, args=(loss,))
+        """The model's own training step, in which optimizers mask gradients; then what is pruned is zero again."""
+        self.check_variables()
+        for held in self.holds:
+            held.settled_later = True
+        try:
+            logs = self.plain["train_step"](data)
+        finally:
+            for held in self.holds:
+                held.settled_later = False
+        on_all_replicas(self._settle, _finite_loss(logs))
         return logs
+
+    def make_train_function(self, force: bool = False) -> Any:
+        """The model's own, with a look at the state of things every so many steps."""
+        if self.model.train_function is not None and not force:
+            return self.model.train_function
+        self.plain["make_train_function"](force)
+        step = self.model.train_function
+
+        def train_function(iterator: Any) -> Any:
+            if self.calls % CHECKED_EVERY == 0 or iterator is not self.iterator:  # another iterator: another epoch
+                self.check_finite()
+            self.calls, self.iterator = self.calls + 1, iterator
+            return step(iterator)
+
+        self.model.train_function = train_function
+        return train_function
 
     def train_on_batch(self, *args: Any, **kwargs: Any) -> Any:
         """The model's own, followed by the check for NaN and infinity."""
-        _, plain_train_on_batch, _ = self.plain
-        logs = plain_train_on_batch(*args, **kwargs)
+        self._prepare()
+        logs = self.plain["train_on_batch"](*args, **kwargs)
         self.check_finite()
         return logs
 
     def fit(self, *args: Any, **kwargs: Any) -> Any:
-        """The model's own, with `_Watch` as the last callback."""
-        _, _, plain_fit = self.plain
-        call = inspect.signature(plain_fit).bind(*args, **kwargs)
-        given = call.arguments.get("callbacks")
-        if isinstance(given, keras.callbacks.CallbackList):
-            given.callbacks.append(_Watch(self))
-        else:
-            call.arguments["callbacks"] = [*keras.tree.flatten(given if given is not None else []), _Watch(self)]
-        return plain_fit(*call.args, **call.kwargs)
+        """The model's own. Before and after it, and thus after all callbacks, the zeros are restored and checked."""
+        self._prepare()
+        self.project()
+        result = self.plain["fit"](*args, **kwargs)
+        self.calls, self.iterator = 0, None
+        self.check_finite()
+        self._check_weights()
+        self.project()
+        assert_held(self.model.get_weights(), self.masks, [v.path for v in self.variables])
+        return result
+
+    def save(self, *args: Any, **kwargs: Any) -> Any:
+        """The model's own, after a look whether the zeros are there."""
+        self._warn_of_revived()
+        return self.plain["save"](*args, **kwargs)
+
+    def save_weights(self, *args: Any, **kwargs: Any) -> Any:
+        """See `save`."""
+        self._warn_of_revived()
+        return self.plain["save_weights"](*args, **kwargs)
+
+    def export(self, *args: Any, **kwargs: Any) -> Any:
+        """See `save`."""
+        self._warn_of_revived()
+        return self.plain["export"](*args, **kwargs)
 
     def adjust(self, masks: Masks) -> None:
         """Puts other masks in place, which the compiled step uses from now on."""
-        self.masks = masks
-        for variable, mask in zip(self.model.weights, masks, strict=True):
-            factor = self.factor_of[id(variable)]
-            factor.assign(mask.astype(factor.dtype.as_numpy_dtype))
+        for variable, mask in zip(self.variables, masks, strict=True):
+            hold(variable, mask.copy(), self.adjustable)
         self.project()
 
     def project(self) -> None:
-        """Sets the pruned weights to zero, outside of a step."""
-        for variable, mask in zip(self.model.weights, self.masks, strict=True):
-            if not mask.all():
-                variable.assign(np.where(mask, variable.numpy(), 0))
-        for last, variable in zip(self.last, self.model.weights, strict=True):
-            last.assign(variable.value)
+        """Sets the pruned weights to zero, and the optimizers' moving averages of them; outside of a step."""
+        project(self.variables, self.optimizers)
+
+    def check_variables(self) -> None:
+        """Raises InputError if the model has other variables than those that are held."""
+        now = self.model.weights
+        if [id(v) for v in now] != [id(v) for v in self.variables]:
+            raise InputError(
+                f"Expected the {len(self.variables)} weight arrays that hold_masks was given; call it again with masks "
+                f"for those of now. Received: a model that was changed since, with {len(now)} arrays"
+            )
+
+    def _prepare(self) -> None:
+        self.check_variables()
+        if self.compiled_with != [held.factor is not None for held in self.holds]:
+            self._compile_anew()  # a model around this one, or inside it, is held since by masks that prune more
+
+    def _compile_anew(self) -> None:
+        self.compiled_with = [held.factor is not None for held in self.holds]
+        self.model.train_function = None
 
     def check_finite(self) -> None:
         """Raises InputError if a step had to be undone."""
         index, step = (int(value) for value in self.bad.numpy())
         if index >= 0:
-            self.bad.assign([-1, 0])
-            for variable, last, mask in zip(self.model.weights, self.last, self.masks, strict=True):
-                # Undone already, but a callback may have put an average of bad weights in their place.
-                variable.assign(np.where(mask, last.numpy(), 0))
-            tensor = ["the loss", *(v.path for v in self.model.weights)][index]
+            self._go_back()
+            tensor = ["the loss", *(v.path for v in self.variables)][index]
             raise InputError(
                 f"training stopped at step {step}; expected finite numbers, lower the learning rate or check the data. "
                 f"Received: NaN or infinity in {tensor}. The weights are those from before that step"
             )
 
+    def _check_weights(self) -> None:
+        """Raises InputError if the weights are not finite although every step was good."""
+        for variable in self.variables:
+            if not np.all(np.isfinite(variable.numpy().astype(np.float32))):
+                self._go_back()
+                raise InputError(
+                    f"Expected finite weights after training. Received: NaN or infinity in {variable.path}, which a "
+                    f"callback or a moving average has put there. The weights are those of the last good step"
+                )
+
+    def _go_back(self) -> None:
+        """To the weights after the last good step, which a callback may have replaced by an average of bad ones."""
+        self.bad.assign([-1, 0])
+        self.calls, self.iterator = 0, None
+        for variable, held in zip(self.variables, self.holds, strict=True):
+            variable.assign(np.where(held.mask, held.last.numpy(), 0))
+        for optimizer in self.optimizers:
+            heal(optimizer)
+
+    def _warn_of_revived(self) -> None:
+        for variable, held in zip(self.model.weights, self.holds, strict=False):
+            revived = 0 if held.mask.all() else int(np.count_nonzero(variable.numpy()[~held.mask]))
+            if revived:
+                warnings.warn(
+                    f"{revived} pruned weights of {variable.path} are not zero: hold_masks cannot see what changed "
+                    f"them, such as a step that was compiled before it. fit, or hold_masks again, makes them zero",
+                    stacklevel=3,
+                )
+                return
+
     def _settle(self, strategy: Any, loss: Any) -> None:
         """After a step, on all replicas together: masked weights become zero, or a bad step is undone."""
-        variables = [v.value for v in self.model.weights]
+        variables = [v.value for v in self.variables]
+        factors = [held.factor for held in self.holds]
         # Before anything waits for all layers, so that it runs while the backward pass of others still does.
-        masked = [v if f is None else v * f for v, f in zip(variables, self.factors, strict=True)]
-        sums = [strategy.reduce("SUM", loss, axis=None), *(_sum(value) for value in masked)]
+        masked = [v if f is None else v * f for v, f in zip(variables, factors, strict=True)]
+        loss = strategy.reduce("SUM", loss, axis=None)
+        sums = tf.add_n([loss, *(_sum(value) for value in masked)])
+        # Finite numbers may add up to infinity; only then is each looked at.
+        finite = _either(tf.math.is_finite(sums), _all_finite, _which_finite, {"loss": loss, "values": masked}, tf.bool)
         # Once a step is bad, the rest of a multi-step execution is void.
-        good = tf.math.is_finite(tf.add_n(sums)) & (self.bad[0] < 0)
-        step = tf.cast(self.model.optimizer.iterations, tf.int64)
-        everywhere = (variables, self.last, self.factors, self.bad)
-        for here, last, factors, bad in strategy.experimental_local_results(everywhere):
+        good = tf.reduce_all(finite) & (self.bad[0] < 0)
+        self.step.assign_add(1, read_value=False)
+        step = tf.identity(self.step)
+        everywhere = (variables, [held.last for held in self.holds], factors, self.bad)
+        for here, last, own_factors, bad in strategy.experimental_local_results(everywhere):
             with tf.device(bad.device):
                 state = {
                     "variables": [v.handle for v in here],
                     "last": [v.handle for v in last],
                     "updated": [v.value() for v in here],
-                    "factors": [tf.constant(True) if f is None else f.value() for f in factors],
+                    "factors": [tf.constant(True) if f is None else f.value() for f in own_factors],
                     "bad": bad.handle,
-                    "sums": sums,
+                    "finite": finite,
                     "step": step,
                 }
-                for variable, value, factor in zip(here, masked, factors, strict=True):
+                for variable, value, factor in zip(here, masked, own_factors, strict=True):
                     if factor is not None:
                         variable.assign(value)
                 _either(good, _keep, _undo, state)
-        for variable, average in _moving_averages(self.model.optimizer):
-            if average is not None and id(variable) in self.factor_of:
-                strategy.extended.update(average.value, _scale, args=(self.factor_of[id(variable)],), group=False)
-
-    def _mask_gradients_of(self, optimizer: Any) -> None:
-        """Makes the optimizer multiply each gradient by its mask before anything else."""
-        plain_apply = getattr(optimizer.apply, "plain", optimizer.apply)
-
-        def apply(grads: Any, trainable_variables: Any = None) -> Any:
-            variables = list(optimizer._trainable_variables if trainable_variables is None else trainable_variables)
-            masked = [_masked(g, self.factor_of.get(id(v))) for g, v in zip(grads, variables, strict=True)]
-            return plain_apply(masked, trainable_variables if trainable_variables is None else variables)
-
-        apply.plain = plain_apply  # type: ignore[attr-defined]
-        optimizer.apply = apply
-
-
-class _Watch(keras.callbacks.Callback):
-    """Comes after the user's callbacks, which may load weights: a backup at the start, the best epoch at the end."""
-
-    def __init__(self, holder: Holder):
-        super().__init__()
-        self.holder = holder
-
-    def on_train_begin(self, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
-        self.holder.project()
-
-    def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
-        # Nothing is lost by looking now and then: after a bad step no other has an effect, and its number is noted.
-        if batch % 16 == 0:
-            self.holder.check_finite()
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
-        self.holder.check_finite()
-
-    def on_train_end(self, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
-        self.holder.project()
-        model = self.holder.model
-        assert_held(model.get_weights(), self.holder.masks, [v.path for v in model.weights])
 
 
 def assert_held(weights: Sequence[np.ndarray], masks: Sequence[np.ndarray], names: Sequence[str]) -> None:
@@ -175,6 +230,12 @@ def assert_held(weights: Sequence[np.ndarray], masks: Sequence[np.ndarray], name
         revived = int(np.count_nonzero(weight[~mask]))
         if revived:
             raise AssertionError(f"{revived} pruned weights of {name} are not zero: the mask did not hold")
+
+
+def holder_of(model: "keras.Model") -> Holder | None:
+    """What holds the model, None if nothing does."""
+    holder = getattr(model.train_step, "__self__", None)
+    return holder if isinstance(holder, Holder) else None
 
 
 def _keep(state: dict[str, Any]) -> None:
@@ -191,52 +252,47 @@ def _undo(state: dict[str, Any]) -> None:
         masked = tf.where(tf.cast(factor, tf.bool), value, tf.zeros_like(value))
         tf.raw_ops.AssignVariableOp(resource=variable, value=masked)
     noted = tf.raw_ops.ReadVariableOp(resource=state["bad"], dtype=tf.int64)
-    first = tf.stack([tf.argmax(~tf.math.is_finite(state["sums"])), state["step"]])
+    first = tf.stack([tf.argmax(~state["finite"]), state["step"]])
     tf.raw_ops.AssignVariableOp(resource=state["bad"], value=tf.where(noted[0] >= 0, noted, first))
 
 
-def _either(good: Any, keep: Callable[[Any], None], undo: Callable[[Any], None], state: dict[str, Any]) -> None:
+def _all_finite(state: dict[str, Any]) -> Any:
+    return tf.ones(1 + len(state["values"]), tf.bool)
+
+
+def _which_finite(state: dict[str, Any]) -> Any:
+    return tf.stack([tf.reduce_all(_is_finite(tensor)) for tensor in (state["loss"], *state["values"])])
+
+
+def _is_finite(tensor: Any) -> Any:
+    return tf.math.is_finite(tensor) if tensor.dtype.is_floating else tf.ones_like(tensor, tf.bool)
+
+
+def _either(
+    condition: Any, then: Callable[[Any], Any], otherwise: Callable[[Any], Any], state: dict[str, Any], *returns: Any
+) -> Any:
     """What `tf.cond` does. In a graph that one splits in two each tensor that is used, which would double the cost."""
     if tf.executing_eagerly():
-        (keep if good else undo)(state)
-        return
+        return (then if condition else otherwise)(state)
     like = tf.nest.map_structure(lambda tensor: tf.TensorSpec(tensor.shape, tensor.dtype), state)
-    then, otherwise = (tf.function(branch, autograph=False).get_concrete_function(like) for branch in (keep, undo))
-    tf.raw_ops.If(cond=good, input=tf.nest.flatten(state), Tout=[], then_branch=then, else_branch=otherwise)
+    branches = [tf.function(branch, autograph=False).get_concrete_function(like) for branch in (then, otherwise)]
+    result = tf.raw_ops.If(
+        cond=condition, input=tf.nest.flatten(state), Tout=returns, then_branch=branches[0], else_branch=branches[1]
+    )
+    return result[0] if returns else None
 
 
-def _scale(variable: Any, factor: Any) -> None:
-    variable.assign(variable * factor)
-
-
-def _masked(gradient: Any, factor: Any) -> Any:
-    if gradient is None or factor is None:
-        return gradient
-    if isinstance(gradient, tf.IndexedSlices):  # of an embedding: stays sparse, as optimizers expect it
-        rows = tf.gather(factor, gradient.indices)
-        return tf.IndexedSlices(gradient.values * tf.cast(rows, gradient.dtype), gradient.indices, gradient.dense_shape)
-    return gradient * tf.cast(factor, gradient.dtype)
+def _finite_loss(logs: Any) -> Any:
+    """The loss of a step as a float32 scalar: NaN if any of it, of whatever shape, is not finite."""
+    try:
+        loss = tf.cast(logs["loss"], tf.float32)
+    except (KeyError, TypeError, ValueError):  # a step of one's own may give anything
+        return tf.constant(0.0)
+    return tf.where(tf.reduce_all(tf.math.is_finite(loss)), 0.0, np.nan)
 
 
 def _sum(variable: Any) -> Any:
-    """A float32 scalar that is finite if the variable is: for float32 its sum, which reads the memory but once."""
+    """A float32 scalar that is finite only if the variable is: for float32 its sum, which reads the memory but once."""
     if variable.dtype == tf.float32:
         return tf.reduce_sum(variable)
-    if not variable.dtype.is_floating:
-        return tf.constant(0.0)
-    return tf.where(tf.reduce_all(tf.math.is_finite(variable)), 0.0, np.nan)  # the sum of good halves may overflow
-
-
-def _moving_averages(optimizer: Any) -> Iterator[tuple[Any, Any]]:
-    """Each trainable variable with its moving average, of an optimizer and those that it wraps."""
-    if getattr(optimizer, "use_ema", False) and optimizer.built:  # one of several may have no variable to train
-        yield from zip(optimizer._trainable_variables, optimizer._model_variables_moving_average, strict=True)
-    for inner in (getattr(optimizer, "inner_optimizer", None), *getattr(optimizer, "_inner_optimizers", ())):
-        if inner is not None:
-            yield from _moving_averages(inner)
-
-
-def holder_of(model: "keras.Model") -> Holder | None:
-    """What holds the model, None if nothing does."""
-    holder = getattr(model.train_step, "__self__", None)
-    return holder if isinstance(holder, Holder) else None
+    return tf.where(tf.reduce_all(_is_finite(variable)), 0.0, np.nan)

@@ -15,11 +15,10 @@ import numpy as np
 
 from prunefront.common.errors import InputError
 from prunefront.common.runtime import keras
-from prunefront.models.layers import describe_weights, emptied_layer
+from prunefront.models.layers import describe_weights, emptied_layer, layers_of
 from prunefront.pruning.masks import (
     Masks,
     Weights,
-    apply_masks,
     check_masks,
     count_false,
     count_zeros,
@@ -27,6 +26,7 @@ from prunefront.pruning.masks import (
     nonzero_masks,
 )
 from prunefront.training.held_step import Holder, holder_of
+from prunefront.training.held_variables import hold_of
 
 
 def magnitude_masks(
@@ -65,14 +65,23 @@ def magnitude_masks(
 
 
 def implied_masks(model: "keras.Model", biases: bool = True) -> Masks:
-    """The masks of a pruned model, read off its weights: False where a prunable weight is exactly zero.
+    """The masks of a pruned model, read off its weights: False where a kernel, embedding or bias is exactly zero.
+
+    A new layer's bias is zero as well, although nobody has pruned it: a bias that is zero as a whole counts as pruned
+    only if its layer's kernel has zeros. Layers that are frozen now count, since they may be thawed later.
 
     Args:
         model: built; it is not changed.
         biases: False keeps all biases, also those that are zero.
     """
     _check_built(model)
-    return nonzero_masks(model.get_weights(), [weight.prunable for weight in describe_weights(model, biases)])
+    arrays, weights = model.get_weights(), describe_weights(model, biases)
+    pruned = {w.number for w, array in zip(weights, arrays, strict=True) if w.kernel and count_zeros([array])}
+    read = [
+        w.maskable and (w.kernel or w.number in pruned or bool(np.any(array)))
+        for w, array in zip(weights, arrays, strict=True)
+    ]
+    return nonzero_masks(arrays, read)
 
 
 def hold_masks(
@@ -90,6 +99,10 @@ def hold_masks(
     ends, the zeros are checked. A step that makes the loss or a weight NaN or infinite is undone, and stops training
     with an InputError. Compile and `fit` as usual, before or after; what is saved is the plain model.
 
+    The masks belong to the variables: every Keras optimizer that updates them, and whatever assigns to them, leaves the
+    zeros, in a training step with several optimizers, in a loop of one's own and in another model around this one too.
+    Only the model's own `train_step`, `fit` and `train_on_batch` look for NaN.
+
     Args:
         model: a built Keras model of any kind; changed in place. A held model can be held again by masks that prune
             more.
@@ -106,10 +119,10 @@ def hold_masks(
             or they bring back what the model's present masks removed.
     """
     checked = _checked_masks(model, masks, allow_empty_layers)
+    _warn_of_adapters(model, checked)
     for variable, weight in zip(model.weights, model.get_weights(), strict=True):
         if not np.all(np.isfinite(weight)):
             raise InputError(f"Expected finite weights. Received: NaN or infinity in {variable.path}")
-    model.set_weights(apply_masks(model.get_weights(), checked))
     Holder(model, checked, adjustable).take_over()
     return model
 
@@ -120,19 +133,28 @@ def prune_further(model: "keras.Model", masks: Sequence[np.ndarray], *, allow_em
     The compiled training step and the optimizer go on as they are. Arguments and errors are those of `hold_masks`; a
     model that is not held, or not adjustable, is an InputError too.
     """
+    _check_model(model)
     holder = holder_of(model)
     if holder is None or not holder.adjustable:
         raise InputError("Expected a model under hold_masks(..., adjustable=True). Received: one that is not")
+    holder.check_variables()
     holder.adjust(_checked_masks(model, masks, allow_empty_layers))
 
 
 def held_masks(model: "keras.Model") -> Masks | None:
-    """The masks that a model is held by, None if it is not."""
+    """Copies of the masks that a model is held by, None if it is not."""
+    _check_model(model)
     holder = holder_of(model)
-    return None if holder is None else list(holder.masks)
+    return None if holder is None else [mask.copy() for mask in holder.masks]
+
+
+def _check_model(model: object) -> None:
+    if not isinstance(model, keras.Model):
+        raise InputError(f"Expected a Keras model. Received: {type(model).__name__}")
 
 
 def _check_built(model: "keras.Model") -> None:
+    _check_model(model)
     if not model.built or not model.weights:
         raise InputError("Expected a built model; call it on data or model.build(...) first. Received: an unbuilt one")
 
@@ -149,10 +171,25 @@ def _checked_masks(model: "keras.Model", masks: Sequence[np.ndarray], allow_empt
         )
     if emptied:
         warnings.warn(f"the masks remove all of {emptied}: its output no longer depends on its input", stacklevel=3)
-    for variable, new, old in zip(model.weights, checked, held_masks(model) or checked, strict=True):
-        if np.any(new & ~old):
+    for variable, mask in zip(model.weights, checked, strict=True):
+        held = hold_of(variable)
+        revived = 0 if held is None else int(np.count_nonzero(mask & ~held.mask))
+        if revived:
             raise InputError(
                 f"Expected masks that prune more than the present ones; load an earlier model to prune less. Received: "
-                f"masks that bring back {int(np.count_nonzero(new & ~old))} weights of {variable.path}"
+                f"masks that bring back {revived} weights of {variable.path}"
             )
     return checked
+
+
+def _warn_of_adapters(model: "keras.Model", masks: Masks) -> None:
+    """Says so where LoRA adds a dense product to a pruned kernel."""
+    pruned = {id(variable) for variable, mask in zip(model.weights, masks, strict=True) if not mask.all()}
+    for path, layer in layers_of(model):
+        own = [*layer._trainable_variables, *layer._non_trainable_variables]
+        if getattr(layer, "lora_enabled", False) and any(id(variable) in pruned for variable in own):
+            warnings.warn(
+                f"{path} adds LoRA's product to its kernel: the kernel's zeros hold, but the sum of the two, which is "
+                f"what the layer computes with and what Keras saves, is dense",
+                stacklevel=3,
+            )
