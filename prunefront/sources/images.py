@@ -53,6 +53,9 @@ class ImageFiles:
                 yield np.stack(list(pool.map(self._read, self.paths[start : start + CHUNK])))
 
     def _read(self, path: str) -> np.ndarray:
+        expected = f"{path}: expected a BMP, GIF, JPEG, PNG or WebP image"
+        if not Path(str(path)).is_file():  # a pipe would be waited for
+            raise InputError(f"{expected}. Received: no file, but a pipe, a device or a link to nothing")
         try:
             with Image.open(str(path)) as file:
                 image = ImageOps.exif_transpose(file)
@@ -65,10 +68,7 @@ class ImageFiles:
         except MemoryError:
             raise
         except Exception as error:  # a damaged file raises almost anything
-            raise InputError(
-                f"{path}: expected a BMP, GIF, JPEG, PNG or WebP image. Received: a file that does not decode "
-                f"({cause(error)})"
-            ) from None
+            raise InputError(f"{expected}. Received: a file that does not decode ({cause(error)})") from None
         return np.asarray(resized).reshape(*self.size, self.channels)
 
 

@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 
 from prunefront.common.arrays import read_npz
+from prunefront.sources.read import load
+from prunefront.sources.splits import write_prepared
 from tests.faults.corpus import Fault, refused
+from tests.helpers import data_params, write_images
 
 # --- files that are no .npz, whatever they are called
 
@@ -59,3 +62,115 @@ FILES = {
 @pytest.mark.parametrize("name", FILES)
 def test_files_that_are_no_npz_are_called_what_they_are(name, tmp_path):
     refused(FILES[name], tmp_path)
+
+
+# --- arrays that are no examples, labels that are no classes
+
+X, Y = np.arange(40 * 300, dtype=np.uint8).reshape(40, 10, 10, 3), np.arange(40) % 2
+
+
+def given(**arrays):
+    """Whole data but for these arrays; what is a setting of the data goes there."""
+    settings = {name: arrays.pop(name) for name in ("image_size", "pixel_range") if name in arrays}
+
+    def make(folder: Path):
+        np.savez(folder / "data.npz", **{"x_train": X, "y_train": Y, **arrays})
+        return data_params(
+            folder, **{"source": "npz", "path": str(folder / "data.npz"), "image_size": None, **settings}
+        )
+
+    return make
+
+
+ARRAYS = {
+    "16 bits": ({"x_train": X.astype(np.uint16) * 257}, r"x_train: expected integer images in 0 to 255.*uint16"),
+    "text": ({"x_train": np.full((40, 3), "text")}, r"x_train: expected finite numbers. Received: text \(dtype <U4\)"),
+    "bytes": ({"x_train": np.full((40, 3), b"text")}, r"Received: text"),
+    "complex": ({"x_train": np.ones((40, 3), complex)}, r"Received: complex numbers"),
+    "dates": ({"x_train": np.zeros((40, 3), "M8[s]")}, r"Received: dates"),
+    "records": ({"x_train": np.zeros(40, [("a", int)])}, r"Received: records"),
+    "nan": ({"x_train": np.full((40, 3), np.nan)}, r"NaN or infinity"),
+    "huge": ({"x_train": np.full((40, 3), 1e300)}, r"values beyond float32"),
+    "one value": ({"x_train": np.float32(1)}, r"x_train: expected an array of many values. Received: a single one"),
+    "objects": ({"y_train": np.array(["a", "b"] * 20, object)}, r"array.astype\(str\)"),
+    "channels first": (
+        {"x_train": X.reshape(40, 3, 10, 10)},
+        r"x.transpose\(0, 2, 3, 1\).*\(3, 10, 10\), with",
+    ),
+    "channels first, ints": ({"x_train": X.reshape(40, 3, 10, 10).astype(int)}, r"with the channels in front"),
+    "channels first, resized": (
+        {"x_train": X.reshape(40, 3, 10, 10) / 255, "image_size": [25, 25]},
+        r"with the channels in front",
+    ),
+    "labels from 1": ({"y_train": Y + 1}, r"y_train: expected labels from 0. Received: labels from 1 to 2; subtract 1"),
+    "labels from 1, one-hot no": ({"y_train": (Y + 1.0)[:, None]}, r"labels from 1 to 2; subtract 1"),
+    "labels below 0": ({"y_train": Y * 2 - 1}, r"Received: a label -1; numpy.unique"),
+    "gaps": ({"y_train": Y * 2}, r"none of class 1 \(1\); numpy.unique"),
+    "amounts": ({"y_train": np.arange(40) * 1000}, r"amounts are no classes"),
+    "regression": ({"y_train": np.linspace(0, 1, 40)}, r"prunes classifiers, no regression.*such as 0.02"),
+    "regression, column": ({"y_train": np.linspace(0, 1, 40)[:, None]}, r"prunes classifiers, no regression"),
+    "nan label": ({"y_train": np.where(Y, np.nan, 0)}, r"values such as nan"),
+    "infinite label": ({"y_train": np.where(Y, np.inf, 0)}, r"values such as inf"),
+    "large label": ({"y_train": np.where(Y, 1e30, 0)}, r"labels below the number of classes. Received: a label 1"),
+    "several of many": (
+        {"y_train": np.ones((40, 3), int)},
+        r"one-hot rows with a single 1 in each",
+    ),
+    "unknown name": (
+        {"y_train": np.array(["a", "b"])[Y], "x_val": X[:2], "y_val": ["a", "c"]},
+        r"y_val: expected names of classes, a, b. Received: 'c'",
+    ),
+    "text, then numbers": (
+        {"y_train": np.array(["a", "b"])[Y], "x_val": X[:2], "y_val": [0, 1]},
+        r"y_val: expected text as in the training split. Received: .*int64",
+    ),
+    "names in latin 1": ({"class_names": np.array([b"a", b"\xe4"])}, r"class_names: expected text in UTF-8"),
+    "names that are amounts": (
+        {"class_names": np.array([0.5, 1.5])},
+        r"class_names: expected text. Received",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_arrays_of_another_meaning_are_refused_with_what_to_do(name, tmp_path):
+    arrays, message = ARRAYS[name]
+    refused(Fault(given(**arrays), load, message), tmp_path)
+
+
+# --- images that are none
+
+
+def images_with(spoil):
+    """Two classes of ten images, of which one is replaced."""
+
+    def make(folder: Path) -> Path:
+        write_images(folder / "own")
+        (folder / "own" / "cat" / "3.png").unlink()
+        spoil(folder / "own" / "cat" / "3.png")
+        return folder
+
+    return make
+
+
+def named(folder: Path, name: str):
+    """Parameters that name a folder of images."""
+    params = data_params(folder, source="folder", path=str(folder / name))
+    (folder / "params.yaml").unlink()
+    return params
+
+
+def prepare(folder: Path) -> None:
+    write_prepared(load(named(folder, "own")), folder / "prepared")
+
+
+IMAGES = {
+    "fifo": Fault(images_with(os.mkfifo), prepare, r"3.png: expected a BMP.*Received: no file, but a pipe"),
+    "device": Fault(images_with(lambda p: p.symlink_to("/dev/zero")), prepare, r"3.png: .*no file, but a pipe"),
+    "data.path": Fault(fifo, lambda path: load(named(path.parent, path.name)), r"a folder with one folder of images"),
+}
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_images_that_are_no_files_are_refused_and_not_waited_for(name, tmp_path):
+    refused(IMAGES[name], tmp_path)
