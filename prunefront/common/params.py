@@ -263,6 +263,12 @@ class Params(Section):
     small_dense: SmallDense
     pareto: Pareto
 
+    @property
+    def plain(self) -> bool:
+        """Whether the network is prunefront's own, from random weights, and all of it may be pruned."""
+        pruned = self.prune.include, self.prune.exclude
+        return self.model.built_in and self.model.weights == NO_FILE and pruned == (("*",), ())
+
     def section(self, stage: str) -> Any:
         """The parameters of a stage's own; None where a parameter file does not know the method yet."""
         return getattr(self, STAGES[stage].section if stage in STAGES else stage)

@@ -5,28 +5,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from prunefront.common.errors import InputError
-from prunefront.data.splits import SMALLEST, PixelRange
+from prunefront.data.splits import COLOURS, SMALLEST, PixelRange, channels_first
 
 UNIT = (0.0, 1.0)
 BYTES = (0.0, 255.0)
-COLOURS = (1, 3, 4)
-"""Channels of grey images, of colour images, and of those with transparency."""
 BRIGHT = 16
 """No image that has been scaled for a network has values above it; scikit-learn's digits go up to it unscaled."""
-
-
-def channels_first(shape: tuple[int, ...]) -> bool:
-    """Whether the shape of an example is that of an image with the channels in front: (3, height, width)."""
-    return len(shape) == 3 and shape[0] in COLOURS and shape[2] not in COLOURS and min(shape[1:]) > max(COLOURS)
-
-
-def check_channels(shape: tuple[int, ...], where: str) -> None:
-    """Raises InputError if examples of this shape are images with the channels in front."""
-    if channels_first(shape):
-        raise InputError(
-            f"{where}: expected images of shape (height, width, channels); x.transpose(0, 2, 3, 1) makes them so. "
-            f"Received: {tuple(shape)}, with the channels in front"
-        )
 
 
 def check_pixels(x: np.ndarray, pixel_range: PixelRange) -> None:
@@ -40,7 +24,7 @@ def check_pixels(x: np.ndarray, pixel_range: PixelRange) -> None:
         return
     if x.shape[-1] in COLOURS and x.min() >= 0 and BRIGHT < x.max() <= 255:
         raise InputError(
-            f"Expected uint8 images, which are scaled, or floats in {_text(pixel_range)}, which are not; "
+            f"Expected uint8 images, which are scaled, or floats in {range_text(pixel_range)}, which are not; "
             f"x.astype(numpy.uint8) makes them so, and data.pixel_range: null feeds them as they are. "
             f"Received: {x.dtype} images from {x.min():g} to {x.max():g}"
         )
@@ -61,6 +45,8 @@ def pixel_doubts(x: np.ndarray, pixel_range: PixelRange) -> Iterator[str]:
             f"{x.dtype} examples of shape {x.shape[1:]} from {low:g} to {high:g} are fed as they are, as series; "
             f"save images as uint8, which is scaled"
         )
+    if channels_first(x.shape[1:]):
+        yield f"examples of shape {x.shape[1:]} look like images with the channels in front"
     if x.ndim != 4 or x.shape[-1] not in COLOURS:
         return
     if x.dtype == np.uint8 and high == 1:
@@ -74,5 +60,6 @@ def pixel_doubts(x: np.ndarray, pixel_range: PixelRange) -> Iterator[str]:
         yield f"the {x.dtype} images go from {low:g} to {high:g} and are fed as they are"
 
 
-def _text(pixel_range: tuple[float, float]) -> str:
+def range_text(pixel_range: tuple[float, float]) -> str:
+    """As in the parameters."""
     return f"[{pixel_range[0]:g}, {pixel_range[1]:g}]"

@@ -4,6 +4,7 @@ The prepared folder holds `train_x.npy`, `train_y.npy`, the same for `validation
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,10 @@ from prunefront.data.rows import RowsOnDisk
 PREPARED = Path("data/prepared")
 SMALLEST = 10
 """Height and width in pixels below which the built-in network's second pooling has nothing left."""
+COLOURS = (1, 3, 4)
+"""Channels of grey images, of colour images, and of those with transparency."""
+COMMON = 0.8
+"""The share of a class above which an accuracy looks good that is none."""
 SPLITS = ("train", "validation", "test")
 
 PixelRange = tuple[float, float] | None
@@ -82,6 +87,25 @@ def read_class_names(folder: Path = PREPARED) -> tuple[str, ...]:
     return tuple(_read_about(folder)["class_names"])
 
 
+def majority_doubt(y: np.ndarray, class_names: Sequence[str], gate: float) -> str | None:
+    """What is to be said where one class is so common that the accuracy tells little; None if none is.
+
+    Args:
+        y: shape (n,), the classes of the validation split.
+        class_names: of all classes.
+        gate: the accuracy that has to be exceeded for a score.
+    """
+    largest = int(np.bincount(y).argmax())
+    share = float((y == largest).mean())
+    if share < COMMON and share <= gate:
+        return None
+    gated = f", which is above pareto.gate, {gate:g}" if share > gate else ""
+    return (
+        f"{share:.1%} of the validation examples are of class {class_names[largest]}, so that a network that always "
+        f"says so has that accuracy{gated}: accuracies tell little here"
+    )
+
+
 def _read_about(folder: Path) -> dict[str, Any]:
     try:
         about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
@@ -100,11 +124,26 @@ def check_images(shape: tuple[int, ...]) -> None:
     """Raises InputError unless examples of this shape fit the built-in network."""
     if len(shape) != 3:
         raise InputError(
-            f"Expected images of shape (height, width, channels) for the built-in network. "
-            f"Received: examples of shape {tuple(shape)}"
+            f"Expected images of shape (height, width, channels) for the built-in network; uint8 arrays of shape "
+            f"(n, height, width) are grey ones. Received: examples of shape {tuple(shape)}"
         )
+    check_channels(shape, "the built-in network")
     if min(shape[:2]) < SMALLEST:
         raise InputError(
             f"Expected images of at least {SMALLEST}x{SMALLEST} pixels for the built-in network; set data.image_size "
             f"to [{SMALLEST}, {SMALLEST}] or more. Received: {shape[0]}x{shape[1]}"
+        )
+
+
+def channels_first(shape: tuple[int, ...]) -> bool:
+    """Whether the shape of an example is that of an image with the channels in front: (3, height, width)."""
+    return len(shape) == 3 and shape[0] in COLOURS and shape[2] not in COLOURS and min(shape[1:]) > max(COLOURS)
+
+
+def check_channels(shape: tuple[int, ...], where: str) -> None:
+    """Raises InputError if examples of this shape are images with the channels in front."""
+    if channels_first(shape):
+        raise InputError(
+            f"{where}: expected images of shape (height, width, channels); x.transpose(0, 2, 3, 1) makes them so. "
+            f"Received: {tuple(shape)}, with the channels in front"
         )

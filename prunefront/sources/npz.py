@@ -5,7 +5,7 @@ import numpy as np
 from prunefront.common.arrays import read_npz
 from prunefront.common.errors import InputError
 from prunefront.common.params import Data
-from prunefront.data.pixels import COLOURS, check_channels
+from prunefront.data.splits import COLOURS, check_channels
 from prunefront.sources.images import resize
 from prunefront.sources.labels import number_classes
 from prunefront.sources.paths import own_path

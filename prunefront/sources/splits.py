@@ -9,9 +9,13 @@ from prunefront.common.arrays import finite_in_float32
 from prunefront.common.errors import InputError
 from prunefront.common.files import replacing_folder, write_json
 from prunefront.common.params import Data
-from prunefront.data.splits import PREPARED, SPLITS, PixelRange
+from prunefront.data.pixels import check_pixels, pixel_doubts
+from prunefront.data.splits import PREPARED, SPLITS, PixelRange, majority_doubt
 from prunefront.sources.images import ImageFiles
 from prunefront.sources.labels import RENUMBER, check_labels
+
+FEW = 2
+"""Examples of a split that a network is tried on before anything is trained."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +30,12 @@ class Labelled:
     x: np.ndarray | ImageFiles
     y: np.ndarray
 
-    def first(self, count: int) -> np.ndarray:
-        """The first examples, in memory."""
-        return next(self.x[:count].chunks()) if isinstance(self.x, ImageFiles) else self.x[:count]
+    def telling(self) -> np.ndarray:
+        """A few examples, in memory: the first, and of those in memory the darkest and the brightest."""
+        if isinstance(self.x, ImageFiles):
+            return next(self.x[:FEW].chunks())
+        rows = self.x.reshape(len(self.x), -1)
+        return self.x[[*range(min(FEW, len(self.x))), rows.min(axis=1).argmin(), rows.max(axis=1).argmax()]]
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,15 @@ class Dataset:
     test: Labelled
     class_names: tuple[str, ...]
     pixel_range: PixelRange = (0.0, 1.0)
+
+    @property
+    def images(self) -> bool:
+        """Whether the examples are images that are scaled."""
+        return self.train.x.ndim == 4 and self.train.x.dtype == np.uint8
+
+    def telling(self) -> np.ndarray:
+        """A few examples of each split, in memory, see `Labelled.telling`."""
+        return np.concatenate([getattr(self, name).telling() for name in SPLITS])
 
 
 def write_prepared(dataset: Dataset, folder: Path = PREPARED) -> None:
@@ -115,6 +131,22 @@ def check(dataset: Dataset) -> Dataset:
             f"({dataset.class_names[absent[0]]}); {RENUMBER}"
         )
     return dataset
+
+
+def doubts(dataset: Dataset, gate: float) -> list[str]:
+    """What can be used but may be meant otherwise, a line each.
+
+    Args:
+        dataset: with the range that the network takes.
+        gate: the accuracy that has to be exceeded for a score.
+
+    Raises:
+        InputError: float images from 0 to 255 would be fed to a network that takes others.
+    """
+    examples = dataset.telling()
+    check_pixels(examples, dataset.pixel_range)
+    common = majority_doubt(dataset.validation.y, dataset.class_names, gate)
+    return [*pixel_doubts(examples, dataset.pixel_range), *([] if common is None else [common])]
 
 
 def check_kind(x: np.ndarray, where: str) -> None:
