@@ -23,6 +23,9 @@ from prunefront.sources.read import load
 from prunefront.sources.splits import doubts
 from prunefront.tools.multiply_adds import calls, uses
 
+CHANCE = 1e-5
+"""No larger share of many weights is zero by chance: float32 values drawn from [0, 1) are multiples of 2**-23."""
+
 
 @dataclass(frozen=True)
 class Subject:
@@ -131,8 +134,7 @@ def _level_table(subject: Subject, counts: Counts) -> Table:
     for heading in ("levels", "sparsity from", "to", "at most"):
         table.add_column(heading, justify="right")
     table.add_column("cannot be reached")
-    # the biases of a new network are zero: only kernels can tell that one has been pruned
-    present = counts.prunable_zeros if counts.kernel_zeros else 0
+    present = counts.prunable_zeros if _has_been_pruned(subject) else 0
     most = max(0, counts.prunable_parameters - 1) / max(1, counts.trainable_parameters)
     for method in STAGES:
         levels = subject.params.levels(method)
@@ -145,6 +147,16 @@ def _level_table(subject: Subject, counts: Counts) -> Table:
         why = f"{', '.join(beyond)}: there are {present:,} zeros already" if beyond else ""
         table.add_row(method, str(len(levels)), f"{first:.4%}", f"{last:.4%}", f"{most:.4%}", why)
     return table
+
+
+def _has_been_pruned(subject: Subject) -> bool:
+    """Whether the zeros that there are come from pruning, and not from the beginning of a new network.
+
+    There biases are zero, so are some kernels as a whole, and one weight of millions is by chance.
+    """
+    kernels = [array for array, weight in zip(subject.arrays, subject.weights, strict=True) if weight.kernel]
+    begun = [array for array in kernels if array.any()]
+    return count_zeros(begun) > 1 + CHANCE * sum(array.size for array in begun)
 
 
 def _count(subject: Subject, method: str, level: float) -> int:
