@@ -16,6 +16,7 @@ def prepare(params: ParamsOption = PARAMS) -> None:
     from prunefront.common.errors import InputError
     from prunefront.common.files import write_json
     from prunefront.common.params import load_params
+    from prunefront.data.pixels import range_text
     from prunefront.data.splits import SPLITS, check_images
     from prunefront.sources.read import load
     from prunefront.sources.splits import doubts, write_prepared
@@ -38,7 +39,7 @@ def prepare(params: ParamsOption = PARAMS) -> None:
     write_prepared(dataset)
     sizes = {name: len(getattr(dataset, name).y) for name in SPLITS}
     write_json(Path("metrics/prepare.json"), {"classes": len(dataset.class_names), **sizes})
-    scale = f", scaled to {dataset.pixel_range}" if dataset.images and dataset.pixel_range is not None else ""
+    scale = f", scaled to {range_text(dataset.pixel_range)}" if dataset.images and dataset.pixel_range else ""
     print(f"prepared {dataset.train.x.shape[1:]} examples of {len(dataset.class_names)} classes: {sizes}{scale}")
 
 

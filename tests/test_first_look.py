@@ -2,8 +2,10 @@
 
 import json
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from prunefront.common.params import load_params
@@ -11,6 +13,7 @@ from prunefront.common.runtime import keras
 from prunefront.models.first_look import first_look
 from prunefront.models.scaling import scaling_layer
 from prunefront.tools.inspection import print_inspection
+from stages.pareto import pareto
 from stages.prepare import prepare
 from tests.faults.corpus import Fault, refused
 from tests.helpers import edited
@@ -192,6 +195,22 @@ def test_a_class_that_is_nearly_everything_is_said(rare, gate, warning, project,
     _, found = said(capsys, project("plain", ("pareto.gate", gate), y_train=y, x_val=IMAGES[:20], y_val=y[:20]))
     assert warning in found
     assert bool(warning) == bool(found)
+
+
+def test_the_last_stage_says_it_too(monkeypatch, tmp_path):
+    validation = SimpleNamespace(y=np.arange(20) // 18)
+    chosen = {"seed": 0}, True
+    for name, value in {
+        "prunefront.frontier.submission.load_frontier": None,
+        "prunefront.frontier.submission.choose": chosen,
+        "prunefront.frontier.submission.submit": None,
+        "prunefront.pipeline.store.load_rows": pd.DataFrame(),
+        "prunefront.pipeline.run.open_run": SimpleNamespace(validation=validation),
+        "prunefront.data.splits.read_class_names": ("cat", "dog"),
+    }.items():
+        monkeypatch.setattr(name, lambda *_, value=value: value)
+    with pytest.warns(UserWarning, match=r"90.0% of the validation examples are of class cat"):
+        pareto(edited(tmp_path))
 
 
 def lora():

@@ -11,6 +11,7 @@ import pytest
 from prunefront.common.arrays import read_npz
 from prunefront.sources.read import load
 from prunefront.sources.splits import write_prepared
+from stages.prepare import prepare as run_prepare
 from tests.faults.corpus import Fault, refused
 from tests.helpers import data_params, write_images
 
@@ -136,6 +137,33 @@ ARRAYS = {
 def test_arrays_of_another_meaning_are_refused_with_what_to_do(name, tmp_path):
     arrays, message = ARRAYS[name]
     refused(Fault(given(**arrays), load, message), tmp_path)
+
+
+# --- what the built-in network cannot take
+
+
+def prepared(settings) -> None:
+    """The stage, given parameters of data that lie beside their file."""
+    run_prepare(settings.path.parent / "params.yaml")
+
+
+GREY = np.arange(40 * 144).reshape(40, 12, 12) % 256
+BUILT_IN = {
+    "floats to 255": (
+        GREY[..., None] * 0.5,
+        r"uint8 images, which are scaled, or floats.*astype.*null feeds them",
+    ),
+    "channels first": (np.zeros((40, 3, 12, 12)), r"x.transpose\(0, 2, 3, 1\).*with the channels in front"),
+    "grey integers": (GREY, r"uint8 arrays of shape \(n, height, width\) are grey ones. Received: .*\(12, 12\)"),
+    "small": (np.zeros((40, 5, 5, 3), np.uint8), r"at least 10x10 pixels"),
+}
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_the_built_in_network_is_given_images_only(name, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    x, message = BUILT_IN[name]
+    refused(Fault(given(x_train=x), prepared, message), tmp_path)
 
 
 # --- images that are none
