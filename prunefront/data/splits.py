@@ -3,13 +3,13 @@
 The prepared folder holds `train_x.npy`, `train_y.npy`, the same for `validation` and `test`, and `about.json`.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import numpy as np
+from pydantic import BaseModel, Field, ValidationError
 
 from prunefront.common.errors import InputError
 from prunefront.data.rows import RowsOnDisk
@@ -51,18 +51,29 @@ def read_split(name: str, folder: Path = PREPARED) -> Split:
         InputError: the data have not been prepared, or the files are damaged.
     """
     about = _read_about(folder)
-    scale = None if about["pixel_range"] is None else tuple(about["pixel_range"])
 
     def convert(x: np.ndarray) -> np.ndarray:
-        return scaled(x, scale)
+        return scaled(x, about.pixel_range)
 
     try:
-        y = np.load(folder / f"{name}_y.npy", allow_pickle=False)
+        y = _read_npy(folder / f"{name}_y.npy")
         path = folder / f"{name}_x.npy"
-        x = RowsOnDisk(path, convert) if about["streamed"] else convert(np.load(path, allow_pickle=False))
+        x = RowsOnDisk(path, convert) if about.streamed else convert(_read_npy(path))
     except (OSError, ValueError, EOFError) as error:
         raise _unprepared(folder, error) from None
+    known = y.dtype == np.int64 and y.ndim == 1 and len(y) > 0 and 0 <= y.min() <= y.max() < len(about.class_names)
+    if not known or x.ndim < 1 or len(x) != len(y):
+        raise _unprepared(folder, ValueError(f"{name}_x.npy and {name}_y.npy are no examples and their classes"))
     return Split(x, y)
+
+
+def _read_npy(path: Path) -> np.ndarray:
+    """An array of numbers; unlike numpy.load it takes no archives."""
+    with path.open("rb") as file:
+        array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"{path.name} holds no numbers")
+    return array
 
 
 def scaled(x: np.ndarray, pixel_range: PixelRange) -> np.ndarray:
@@ -84,7 +95,7 @@ def scaled(x: np.ndarray, pixel_range: PixelRange) -> np.ndarray:
 
 def read_class_names(folder: Path = PREPARED) -> tuple[str, ...]:
     """The names of the classes, in the order of their numbers."""
-    return tuple(_read_about(folder)["class_names"])
+    return _read_about(folder).class_names
 
 
 def majority_doubt(y: np.ndarray, class_names: Sequence[str], gate: float) -> str | None:
@@ -106,11 +117,20 @@ def majority_doubt(y: np.ndarray, class_names: Sequence[str], gate: float) -> st
     )
 
 
-def _read_about(folder: Path) -> dict[str, Any]:
+class _About(BaseModel):
+    """What the prepared splits are about, as `prepare` writes it."""
+
+    class_names: Annotated[tuple[str, ...], Field(min_length=2)]
+    pixel_range: PixelRange
+    streamed: Annotated[bool, Field(strict=True)]
+
+
+def _read_about(folder: Path) -> _About:
     try:
-        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-        return {key: about[key] for key in ("class_names", "pixel_range", "streamed")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return _About.model_validate_json((folder / "about.json").read_bytes())
+    except ValidationError as error:
+        raise _unprepared(folder, ValueError(f"about.json: {error.errors()[0]['msg']}")) from None
+    except OSError as error:
         raise _unprepared(folder, error) from None
 
 

@@ -1,5 +1,6 @@
 """Data that are not what they are taken for: files of other kinds, arrays and labels of other meanings, odd images."""
 
+import json
 import os
 import pickle
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 from prunefront.common.arrays import read_npz
+from prunefront.data.splits import read_split
 from prunefront.sources.read import load
 from prunefront.sources.splits import write_prepared
 from stages.prepare import prepare as run_prepare
@@ -202,3 +204,61 @@ IMAGES = {
 @pytest.mark.parametrize("name", IMAGES)
 def test_images_that_are_no_files_are_refused_and_not_waited_for(name, tmp_path):
     refused(IMAGES[name], tmp_path)
+
+
+# --- prepared data that somebody has changed
+
+
+def spoilt(name: str, content):
+    """Prepared data of which one file holds something else."""
+
+    def make(folder: Path) -> Path:
+        write_prepared(load(given()(folder)), folder / "prepared")
+        if isinstance(content, np.ndarray):
+            np.save(folder / "prepared" / name, content)
+        elif callable(content):
+            content(folder / "prepared" / name)
+        else:
+            (folder / "prepared" / name).write_bytes(content)
+        return folder / "prepared"
+
+    return make
+
+
+def about(**changes) -> bytes:
+    whole = {"class_names": ["a", "b"], "pixel_range": [0, 1], "streamed": False}
+    return json.dumps({**whole, **changes}).encode()
+
+
+def archive(path: Path) -> None:
+    with path.open("wb") as file:
+        np.savez(file, np.zeros(3))
+
+
+PREPARED = {
+    "fewer labels": spoilt("train_y.npy", np.zeros(3, np.int64)),
+    "labels of another type": spoilt("train_y.npy", np.zeros(24)),
+    "a label too large": spoilt("train_y.npy", np.full(24, 2)),
+    "a single label": spoilt("train_y.npy", np.int64(1)[()].reshape(())),
+    "no examples": spoilt("train_x.npy", np.zeros((0, 10, 10, 3), np.uint8)),
+    "one value": spoilt("train_x.npy", np.zeros((), np.uint8)),
+    "text": spoilt("train_x.npy", np.full((24, 3), "text")),
+    "an archive": spoilt("train_x.npy", archive),
+    "half an archive": spoilt("train_x.npy", b"PK\x03\x04"),
+    "names": spoilt("about.json", about(class_names=3)),
+    "one name": spoilt("about.json", about(class_names=["a"])),
+    "range": spoilt("about.json", about(pixel_range="wide")),
+    "a range of one": spoilt("about.json", about(pixel_range=[1])),
+    "streamed": spoilt("about.json", about(streamed="no")),
+    "a list": spoilt("about.json", b"[]"),
+    "deep": spoilt("about.json", b"[" * 100_000),
+    "other bytes": spoilt("about.json", b"\xff\xfe"),
+}
+
+
+@pytest.mark.parametrize("name", PREPARED)
+def test_prepared_data_that_have_been_changed_are_refused(name, tmp_path):
+    fault = Fault(
+        PREPARED[name], lambda folder: read_split("train", folder), r"Expected prepared data in .*`dvc repro`"
+    )
+    refused(fault, tmp_path)
