@@ -23,7 +23,7 @@ def prepare(params: ParamsOption = PARAMS) -> None:
 
     settings = load_params(params)
     dataset = load(settings.data)
-    doubtful: list[str] = []
+    takes, doubtful = dataset.pixel_range, []
     if settings.plain:  # known to fit, without importing TensorFlow
         check_images(dataset.train.x.shape[1:])
     else:
@@ -33,8 +33,8 @@ def prepare(params: ParamsOption = PARAMS) -> None:
         for refusal in look.refusals():
             raise InputError(refusal)
         dataset = replace(dataset, pixel_range=look.pixel_range)
-        doubtful += look.doubts
-    for doubt in (*doubtful, *doubts(dataset, settings.pareto.gate)):
+        takes, doubtful = look.takes, list(look.doubts)
+    for doubt in (*doubtful, *doubts(dataset, takes, settings.pareto.gate)):
         warnings.warn(doubt, stacklevel=1)
     write_prepared(dataset)
     sizes = {name: len(getattr(dataset, name).y) for name in SPLITS}

@@ -178,6 +178,19 @@ def test_values_that_may_be_meant_otherwise_are_said(x, model, warning, project,
     assert bool(warning) == bool(found)
 
 
+def test_what_is_no_uint8_image_is_fed_as_it_is_whatever_the_range(project, capsys):
+    """The range of the default of earlier versions stands in many projects, whose data it has nothing to do with."""
+    old = ("data.pixel_range", [0, 1])
+    table = RNG.normal(100, 50, (60, 4)).astype(np.float32)
+    model = keras.Sequential([keras.Input((4,)), layers.Normalization(), layers.Dense(3)])
+    model.layers[0].adapt(table)
+    model.save("table.keras")
+    assert said(capsys, project("table", old, x_train=table)) == ([0, 1], "")
+    assert said(capsys, project("scaling", old, x_train=IMAGES.astype(np.float32))) == ([0, 1], "")
+    sequence((4,), layers.Embedding(7, 2)).save("tokens.keras")
+    assert said(capsys, project("tokens", x_train=TOKENS)) == ([0, 1], "")
+
+
 @pytest.mark.parametrize(
     ("rare", "gate", "warning"),
     [

@@ -13,31 +13,31 @@ BRIGHT = 16
 """No image that has been scaled for a network has values above it; scikit-learn's digits go up to it unscaled."""
 
 
-def check_pixels(x: np.ndarray, pixel_range: PixelRange) -> None:
+def check_pixels(x: np.ndarray, takes: PixelRange) -> None:
     """Raises InputError if float images go from 0 to 255 and the network would be given them unscaled.
 
     Args:
         x: all examples that are in memory, shape (n, ...).
-        pixel_range: what the network takes; None lets everything pass.
+        takes: the range of images that the network takes; None lets everything pass.
     """
-    if pixel_range is None or pixel_range[1] > BRIGHT or x.ndim != 4 or x.dtype.kind != "f":
+    if takes is None or takes[1] > BRIGHT or x.ndim != 4 or x.dtype.kind != "f":
         return
     if x.shape[-1] in COLOURS and x.min() >= 0 and BRIGHT < x.max() <= 255:
         raise InputError(
-            f"Expected uint8 images, which are scaled, or floats in {range_text(pixel_range)}, which are not; "
+            f"Expected uint8 images, which are scaled, or floats in {range_text(takes)}, which are not; "
             f"x.astype(numpy.uint8) makes them so, and data.pixel_range: null feeds them as they are. "
             f"Received: {x.dtype} images from {x.min():g} to {x.max():g}"
         )
 
 
-def pixel_doubts(x: np.ndarray, pixel_range: PixelRange) -> Iterator[str]:
+def pixel_doubts(x: np.ndarray, takes: PixelRange) -> Iterator[str]:
     """What may be meant otherwise in the values of examples, a line each.
 
     Args:
         x: all examples that are in memory, shape (n, ...).
-        pixel_range: what the network takes; None leaves nothing to doubt.
+        takes: the range of images that the network takes; None leaves nothing to doubt.
     """
-    if pixel_range is None or x.dtype.kind not in "fiu" or x.size == 0:
+    if takes is None or x.dtype.kind not in "fiu" or x.size == 0:
         return
     low, high = x.min(), x.max()
     if x.ndim == 3 and min(x.shape[1:]) >= SMALLEST and low >= 0 and high > 128:
@@ -51,7 +51,7 @@ def pixel_doubts(x: np.ndarray, pixel_range: PixelRange) -> Iterator[str]:
         return
     if x.dtype == np.uint8 and high == 1:
         yield "the uint8 images have no value above 1 of 255; save masks as 0 and 255, or as floats"
-    elif x.dtype.kind == "f" and pixel_range == BYTES and low >= 0 and high <= 1:
+    elif x.dtype.kind == "f" and takes == BYTES and low >= 0 and high <= 1:
         yield (
             f"the network takes images from 0 to 255, the {x.dtype} images go from {low:g} to {high:g} and are fed as "
             f"they are; save them as uint8"

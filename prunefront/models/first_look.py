@@ -28,6 +28,8 @@ class FirstLook:
         weights: what its weight arrays are.
         examples: a few, as the model takes them.
         classes: number of classes of the labels.
+        takes: the range of images that the network takes, as far as that is known; None where the user feeds examples
+            as they are.
         pixel_range: what uint8 images are scaled to: what the parameters say, or else what the network takes.
         doubts: what works but may be meant otherwise, a line each.
     """
@@ -37,6 +39,7 @@ class FirstLook:
     weights: list[WeightInfo]
     examples: np.ndarray
     classes: int
+    takes: PixelRange
     pixel_range: PixelRange
     doubts: tuple[str, ...]
 
@@ -45,8 +48,8 @@ class FirstLook:
         params = self.params
         if not any(weight.prunable for weight in self.weights):
             yield (
-                "nothing is prunable: see prune.biases, prune.include, prune.exclude, and which layers are trainable; "
-                "`prunefront inspect` lists them"
+                "nothing is prunable. Expected trainable kernels, embeddings or biases that prune.biases, prune.include"
+                " and prune.exclude leave. Received: none; `prunefront inspect` lists the layers"
             )
         try:
             find_outputs(self.model, self.classes, self.examples, params.model.outputs)
@@ -84,43 +87,45 @@ def first_look(params: Params, examples: np.ndarray, classes: int) -> FirstLook:
         split = Split(scaled(examples, pixel_range), np.zeros(len(examples), np.int64))
         return at_hand(as_model_input(split, model))
 
-    pixel_range, doubts = _range(params, model, fed(BYTES))
+    takes, doubts = _taken(params, model, examples, fed(BYTES))
+    said = params.data.pixel_range
+    pixel_range = takes if said == "auto" else said
     if params.model.unwatched:
         doubts.append("DVC will not notice a change in the builder's code; set model.code to its file or folder")
     tried = fed(pixel_range)
     forward(model, tried)
     weights = describe_weights(model, params.prune.biases, params.prune.include, params.prune.exclude)
-    return FirstLook(params, model, weights, tried, classes, pixel_range, tuple(doubts))
+    return FirstLook(params, model, weights, tried, classes, takes, pixel_range, tuple(doubts))
 
 
-def _range(params: Params, model: "keras.Model", images: np.ndarray) -> tuple[PixelRange, list[str]]:
-    """What uint8 images are to be scaled to, and whether what the parameters say of it may be wrong.
+def _taken(params: Params, model: "keras.Model", examples: np.ndarray, fed: np.ndarray) -> tuple[PixelRange, list[str]]:
+    """The range of images that the network takes, and whether what the parameters say of it may be wrong.
 
     Args:
         params: of the run.
         model: with the weights that it starts from.
-        images: a batch from 0 to 255 in the shape and type that the model takes; other examples do no harm.
+        examples: as the source gives them.
+        fed: the same, images from 0 to 255, in the shape and type that the model takes.
     """
-    said, application = params.data.pixel_range, params.model.application
-    taken, why = UNIT, ""
-    if np.issubdtype(images.dtype, np.integer):
-        taken = BYTES
-    elif (layer := scaling_layer(model, images.shape)) is not None:
-        taken, why = BYTES, f"{layer} scales images from 0 to 255 inside the network"
+    said, application, why = params.data.pixel_range, params.model.application, ""
+    takes = UNIT if said == "auto" else said
+    if said is None or examples.ndim != 4:
+        return takes, []
+    if fed.dtype.kind in "iu":
+        takes, why = BYTES, f"the network takes {fed.dtype}"
+    elif (layer := scaling_layer(model, fed.shape)) is not None:
+        takes, why = BYTES, f"{layer} scales images from 0 to 255 inside the network"
     elif application is not None and params.model.weights != NO_FILE:
         published = _published_range(application)
         if published is None:
-            return UNIT if said == "auto" else said, [
+            return takes, [
                 f"{application} was published with weights for images whose channels are shifted and scaled one by "
                 f"one, which no data.pixel_range does; if model.weights are those, it begins with less than they reach"
             ]
-        taken, why = published, f"the published weights of {application} take images in {range_text(published)}"
-    if said == "auto":
-        return taken, []
-    contradicts = said is not None and why and said != taken
-    return said, [
-        f"{why}, and data.pixel_range is {range_text(said)}; say auto or {range_text(taken)} there"
-    ] if contradicts and said is not None else []
+        takes, why = published, f"the published weights of {application} take images in {range_text(published)}"
+    if why and isinstance(said, tuple) and said != takes and examples.dtype == np.uint8:
+        return takes, [f"{why}, and data.pixel_range is {range_text(said)}; say auto or {range_text(takes)} there"]
+    return takes, []
 
 
 def _published_range(application: str) -> tuple[float, float] | None:

@@ -133,20 +133,21 @@ def check(dataset: Dataset) -> Dataset:
     return dataset
 
 
-def doubts(dataset: Dataset, gate: float) -> list[str]:
+def doubts(dataset: Dataset, takes: PixelRange, gate: float) -> list[str]:
     """What can be used but may be meant otherwise, a line each.
 
     Args:
-        dataset: with the range that the network takes.
+        dataset: of any kind.
+        takes: the range of images that the network takes.
         gate: the accuracy that has to be exceeded for a score.
 
     Raises:
         InputError: float images from 0 to 255 would be fed to a network that takes others.
     """
     examples = dataset.telling()
-    check_pixels(examples, dataset.pixel_range)
+    check_pixels(examples, takes)
     common = majority_doubt(dataset.validation.y, dataset.class_names, gate)
-    return [*pixel_doubts(examples, dataset.pixel_range), *([] if common is None else [common])]
+    return [*pixel_doubts(examples, takes), *([] if common is None else [common])]
 
 
 def check_kind(x: np.ndarray, where: str) -> None:

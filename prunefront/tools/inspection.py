@@ -93,7 +93,7 @@ def _subject(params: Params) -> Subject:
     dataset = load(params.data)
     look = first_look(params, dataset.telling(), len(dataset.class_names))
     dataset = replace(dataset, pixel_range=look.pixel_range)
-    found = (*look.refusals(), *look.doubts, *doubts(dataset, params.pareto.gate))
+    found = (*look.refusals(), *look.doubts, *doubts(dataset, look.takes, params.pareto.gate))
     images = "" if dataset.pixel_range is None or not dataset.images else range_text(dataset.pixel_range)
     return Subject(params, look.model, look.weights, look.examples[:1], images, found)
 
