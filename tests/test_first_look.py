@@ -13,6 +13,7 @@ from prunefront.common.runtime import keras
 from prunefront.models.first_look import first_look
 from prunefront.models.scaling import scaling_layer
 from prunefront.tools.inspection import print_inspection
+from prunefront.tools.new import Ingredients, write_project
 from stages.pareto import pareto
 from stages.prepare import prepare
 from tests.faults.corpus import Fault, refused
@@ -144,6 +145,7 @@ def said(capsys, path):
         ("scaling", "auto", [0, 255], ""),
         ("scaling", [0, 255], [0, 255], ""),
         ("scaling", None, None, ""),
+        ("whole", None, None, ""),
         ("scaling", [0, 1], [0, 1], "inside scales images from 0 to 255 inside the network, and data.pixel_range is "
          "[0, 1]; say auto or [0, 255] there"),
         ("plain", "auto", [0, 1], ""),
@@ -293,6 +295,12 @@ def test_a_saved_model_is_called_one(project, tmp_path):
     (tmp_path / "saved" / "saved_model.pb").touch()
     path = project("plain", ("model.path", "saved"))
     refused(Fault(lambda _: path, prepare, r"with the Keras that wrote it, and model.save.*a SavedModel"), tmp_path)
+    new = Fault(
+        lambda folder: Ingredients(model=folder / "saved"),
+        lambda bad: write_project(tmp_path / "new", bad),
+        r"load a SavedModel with the Keras that wrote it, and model.save",
+    )
+    refused(new, tmp_path)
 
 
 def test_published_weights_of_networks_that_do_not_scale_say_what_they_take(tmp_path):

@@ -144,7 +144,7 @@ def as_model_input(split: Split, model: "keras.Model") -> Split:
     if whole_numbers and seen.dtype.kind == "f" and not np.array_equal(seen, np.floor(seen)):
         raise InputError(
             f"Expected whole numbers, the model takes {inputs[0].dtype}. Received: examples with fractions; "
-            f"data.pixel_range: null leaves images as they are"
+            f"data.pixel_range: auto leaves images as they are"
         )
     dtype = np.dtype(np.int32 if whole_numbers else np.float32)
     if new_shape == shape and split.x.dtype == dtype:

@@ -108,9 +108,9 @@ def _taken(params: Params, model: "keras.Model", examples: np.ndarray, fed: np.n
         fed: the same, images from 0 to 255, in the shape and type that the model takes.
     """
     said, application, why = params.data.pixel_range, params.model.application, ""
-    takes = UNIT if said == "auto" else said
     if said is None or examples.ndim != 4:
-        return takes, []
+        return UNIT if said == "auto" else said, []
+    takes = UNIT if said == "auto" else said
     if fed.dtype.kind in "iu":
         takes, why = BYTES, f"the network takes {fed.dtype}"
     elif (layer := scaling_layer(model, fed.shape)) is not None:
