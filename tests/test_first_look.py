@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from prunefront import InputError
 from prunefront.common.params import load_params
 from prunefront.common.runtime import keras
 from prunefront.models.first_look import first_look
@@ -178,6 +179,23 @@ def test_values_that_may_be_meant_otherwise_are_said(x, model, warning, project,
     _, found = said(capsys, project(model, x_train=x))
     assert warning in found
     assert bool(warning) == bool(found)
+
+
+def test_channels_in_front_are_for_a_network_that_takes_them_so(project, capsys, tmp_path):
+    """Whatever is made for the shape of the data would take three rows of many channels."""
+    front = IMAGES.transpose(0, 3, 1, 2)
+    network(layers.Permute((2, 3, 1)), shape=(3, 12, 12)).save("front.keras")
+    assert said(capsys, project("front", x_train=front)) == ([0, 1], "")
+    (tmp_path / "made.py").write_text(
+        "import keras\nfrom keras import layers\n\n\ndef build(shape, classes):\n"
+        "    return keras.Sequential([keras.Input(shape), layers.Flatten(), layers.Dense(classes)])\n"
+    )
+    made = ("model.path", "inputs/none"), ("model.builder", "made:build"), ("model.code", "made.py")
+    with pytest.raises(InputError, match=r"x.transpose.*with the channels in front"):
+        prepare(project("none", *made, x_train=front))
+    assert said(capsys, project("none", *made, ("data.pixel_range", None), x_train=front)) == (None, "")
+    _, found = said(capsys, project("none", *made, x_train=front / 255))
+    assert "look like images with the channels in front" in found
 
 
 def test_what_is_no_uint8_image_is_fed_as_it_is_whatever_the_range(project, capsys):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from prunefront.common.errors import InputError
-from prunefront.data.splits import COLOURS, SMALLEST, PixelRange, channels_first
+from prunefront.data.splits import COLOURS, SMALLEST, PixelRange
 
 UNIT = (0.0, 1.0)
 BYTES = (0.0, 255.0)
@@ -45,8 +45,6 @@ def pixel_doubts(x: np.ndarray, takes: PixelRange) -> Iterator[str]:
             f"{x.dtype} examples of shape {x.shape[1:]} from {low:g} to {high:g} are fed as they are, as series; "
             f"save images as uint8, which is scaled"
         )
-    if channels_first(x.shape[1:]):
-        yield f"examples of shape {x.shape[1:]} look like images with the channels in front"
     if x.ndim != 4 or x.shape[-1] not in COLOURS:
         return
     if x.dtype == np.uint8 and high == 1:

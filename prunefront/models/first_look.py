@@ -11,7 +11,7 @@ from prunefront.common.params import NO_FILE, STAGES, Params
 from prunefront.common.runtime import keras, set_up
 from prunefront.data.batches import at_hand
 from prunefront.data.pixels import BYTES, UNIT, range_text
-from prunefront.data.splits import PixelRange, Split, scaled
+from prunefront.data.splits import PixelRange, Split, channels_first, check_channels, scaled
 from prunefront.models.build import as_model_input, build_model, starting_weights
 from prunefront.models.layers import WeightInfo, describe_weights
 from prunefront.models.outputs import find_outputs, forward
@@ -77,8 +77,13 @@ def first_look(params: Params, examples: np.ndarray, classes: int) -> FirstLook:
     Raises:
         InputError: the network cannot be made, or does not take the examples.
     """
+    shape, doubts = examples.shape[1:], []
+    if channels_first(shape) and params.model.path == NO_FILE and params.data.pixel_range is not None:
+        if examples.dtype == np.uint8:  # a network made for such a shape would take 3 rows of many channels
+            check_channels(shape, "x")
+        doubts.append(f"examples of shape {shape} look like images with the channels in front")
     set_up(params.precision, params.seeds[0])
-    model = build_model(params.model, examples.shape[1:], classes)
+    model = build_model(params.model, shape, classes)
     start = starting_weights(params.model, model)
     if start is not None:
         model.set_weights(start)
@@ -87,7 +92,8 @@ def first_look(params: Params, examples: np.ndarray, classes: int) -> FirstLook:
         split = Split(scaled(examples, pixel_range), np.zeros(len(examples), np.int64))
         return at_hand(as_model_input(split, model))
 
-    takes, doubts = _taken(params, model, examples, fed(BYTES))
+    takes, contradictions = _taken(params, model, examples, fed(BYTES))
+    doubts += contradictions
     said = params.data.pixel_range
     pixel_range = takes if said == "auto" else said
     if params.model.unwatched:

@@ -5,7 +5,7 @@ import numpy as np
 from prunefront.common.arrays import read_npz
 from prunefront.common.errors import InputError
 from prunefront.common.params import Data
-from prunefront.data.splits import COLOURS, check_channels
+from prunefront.data.splits import COLOURS, channels_first, check_channels
 from prunefront.sources.images import resize
 from prunefront.sources.labels import number_classes
 from prunefront.sources.paths import own_path
@@ -63,9 +63,8 @@ def _images(x: np.ndarray, where: str) -> np.ndarray:
         return x
     if x.dtype == np.uint8 and x.ndim == 3:
         return x[..., np.newaxis]
-    if x.ndim == 4:
-        check_channels(x.shape[1:], where)
-    if x.dtype == np.uint8 or x.ndim != 4 or x.shape[-1] not in COLOURS or x.size == 0 or 0 <= x.min() <= x.max() <= 1:
+    image = x.ndim == 4 and (x.shape[-1] in COLOURS or channels_first(x.shape[1:]))
+    if x.dtype == np.uint8 or not image or x.size == 0 or 0 <= x.min() <= x.max() <= 1:
         return x
     if x.min() < 0 or x.max() > 255:
         raise InputError(

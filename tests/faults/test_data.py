@@ -97,12 +97,11 @@ ARRAYS = {
     "one value": ({"x_train": np.float32(1)}, r"x_train: expected an array of many values. Received: a single one"),
     "objects": ({"y_train": np.array(["a", "b"] * 20, object)}, r"array.astype\(str\)"),
     "channels first": (
-        {"x_train": X.reshape(40, 3, 10, 10)},
-        r"x.transpose\(0, 2, 3, 1\).*\(3, 10, 10\), with",
+        {"x_train": X.reshape(40, 3, 10, 10), "image_size": [25, 25]},
+        r"x.transpose\(0, 2, 3, 1\).*\(3, 10, 10\), with the channels in front",
     ),
-    "channels first, ints": ({"x_train": X.reshape(40, 3, 10, 10).astype(int)}, r"with the channels in front"),
-    "channels first, resized": (
-        {"x_train": X.reshape(40, 3, 10, 10) / 255, "image_size": [25, 25]},
+    "channels first, floats": (
+        {"x_train": X.reshape(40, 3, 10, 10) / 255, "image_size": [25, 25], "pixel_range": None},
         r"with the channels in front",
     ),
     "labels from 1": ({"y_train": Y + 1}, r"y_train: expected labels from 0. Received: labels from 1 to 2; subtract 1"),
@@ -156,6 +155,7 @@ BUILT_IN = {
         r"uint8 images, which are scaled, or floats.*astype.*null feeds them",
     ),
     "channels first": (np.zeros((40, 3, 12, 12)), r"x.transpose\(0, 2, 3, 1\).*with the channels in front"),
+    "channels first, ints": (np.full((40, 3, 12, 12), 9), r"with the channels in front"),
     "grey integers": (GREY, r"uint8 arrays of shape \(n, height, width\) are grey ones. Received: .*\(12, 12\)"),
     "small": (np.zeros((40, 5, 5, 3), np.uint8), r"at least 10x10 pixels"),
 }
