@@ -3,6 +3,8 @@
 import json
 import os
 import pickle
+import struct
+import zlib
 from pathlib import Path
 
 import h5py
@@ -194,7 +196,23 @@ def prepare(folder: Path) -> None:
     write_prepared(load(named(folder, "own")), folder / "prepared")
 
 
+def png(width: int, height: int):
+    """Makes a file that declares an image of this size, and holds none."""
+
+    def spoil(path: Path) -> None:
+        chunks = {b"IHDR": struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0), b"IDAT": zlib.compress(b"")}
+        written = [struct.pack(">I", len(body)) + kind + body for kind, body in chunks.items()]
+        sums = [struct.pack(">I", zlib.crc32(chunk[4:])) for chunk in written]
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(a + b for a, b in zip(written, sums, strict=True)))
+
+    return spoil
+
+
 IMAGES = {
+    "bomb": Fault(
+        images_with(png(200_000, 200_000)), prepare, r"3.png, 200000x200000 pixels: expected at most .* GiB unpacked"
+    ),
+    "large, but no bomb": Fault(images_with(png(10_000, 9_000)), prepare, r"3.png: .*does not decode \(OSError"),
     "fifo": Fault(images_with(os.mkfifo), prepare, r"3.png: expected a BMP.*Received: no file, but a pipe"),
     "device": Fault(images_with(lambda p: p.symlink_to("/dev/zero")), prepare, r"3.png: .*no file, but a pipe"),
     "data.path": Fault(fifo, lambda path: load(named(path.parent, path.name)), r"a folder with one folder of images"),
