@@ -9,9 +9,12 @@ def pareto(params: ParamsOption = PARAMS) -> None:
     Reads metrics/ and models/ of the methods and seeds in the parameters. Writes metrics/frontier.csv,
     metrics/pareto.json, metrics/pareto.png and models/submitted.weights.h5. Reads the test split, once.
     """
+    import warnings
+
     import pandas as pd
 
     from prunefront.common.params import load_params
+    from prunefront.data.splits import majority_doubt, read_class_names
     from prunefront.frontier.submission import choose, load_frontier, submit
     from prunefront.pipeline.run import open_run
     from prunefront.pipeline.store import load_rows
@@ -22,7 +25,11 @@ def pareto(params: ParamsOption = PARAMS) -> None:
     chosen, above_gate = choose(points, baselines)
     if not above_gate:
         print(f"no operating point is above the accuracy gate ({settings.pareto.gate}): submitting the dense baseline")
-    submit(open_run("pareto", settings, int(chosen["seed"])), points, chosen, above_gate)
+    opened = open_run("pareto", settings, int(chosen["seed"]))
+    doubt = majority_doubt(opened.validation.y, read_class_names(), settings.pareto.gate)
+    if doubt is not None:
+        warnings.warn(doubt, stacklevel=1)
+    submit(opened, points, chosen, above_gate)
 
 
 if __name__ == "__main__":

@@ -6,27 +6,41 @@ from prunefront.common.commands import PARAMS, ParamsOption, run
 def prepare(params: ParamsOption = PARAMS) -> None:
     """Check the parameters, read the data and split them once for all other stages.
 
-    Writes data/prepared/ (training, validation and test arrays) and metrics/prepare.json (their sizes).
+    A network of your own is tried on a few examples. Writes data/prepared/ (training, validation and test arrays) and
+    metrics/prepare.json (their sizes).
     """
     import warnings
+    from dataclasses import replace
     from pathlib import Path
 
+    from prunefront.common.errors import InputError
     from prunefront.common.files import write_json
     from prunefront.common.params import load_params
+    from prunefront.data.pixels import range_text
     from prunefront.data.splits import SPLITS, check_images
     from prunefront.sources.read import load
-    from prunefront.sources.splits import write_prepared
+    from prunefront.sources.splits import doubts, write_prepared
 
     settings = load_params(params)
     dataset = load(settings.data)
-    if settings.model.built_in:
+    takes, doubtful = dataset.pixel_range, []
+    if settings.plain:  # known to fit, without importing TensorFlow
         check_images(dataset.train.x.shape[1:])
-    elif settings.model.unwatched:
-        warnings.warn("model.code is inputs/none: DVC will not notice a change in the builder's code", stacklevel=1)
+    else:
+        from prunefront.models.first_look import first_look
+
+        look = first_look(settings, dataset.telling(), len(dataset.class_names))
+        for refusal in look.refusals():
+            raise InputError(refusal)
+        dataset = replace(dataset, pixel_range=look.pixel_range)
+        takes, doubtful = look.takes, list(look.doubts)
+    for doubt in (*doubtful, *doubts(dataset, takes, settings.pareto.gate)):
+        warnings.warn(doubt, stacklevel=1)
     write_prepared(dataset)
     sizes = {name: len(getattr(dataset, name).y) for name in SPLITS}
     write_json(Path("metrics/prepare.json"), {"classes": len(dataset.class_names), **sizes})
-    print(f"prepared {dataset.train.x.shape[1:]} examples of {len(dataset.class_names)} classes: {sizes}")
+    scale = f", scaled to {range_text(dataset.pixel_range)}" if dataset.images and dataset.pixel_range else ""
+    print(f"prepared {dataset.train.x.shape[1:]} examples of {len(dataset.class_names)} classes: {sizes}{scale}")
 
 
 if __name__ == "__main__":

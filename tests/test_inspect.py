@@ -11,6 +11,7 @@ from tests.helpers import edited
 
 BUILDERS = """
     import keras
+    import numpy as np
     from keras import layers
 
 
@@ -29,6 +30,16 @@ BUILDERS = """
         inputs = keras.Input(shape)
         x = layers.Flatten()(layers.Embedding(2, 3)(inputs * 0 + 7))
         return keras.Model(inputs, layers.Dense(classes)(x))
+
+    def begun(shape, classes):
+        inputs = keras.Input(shape)
+        x = layers.Dense(40_000, name="wide")(inputs)
+        x = layers.Dense(3, kernel_initializer="zeros", use_bias=False)(x)  # as the last of a residual branch
+        model = keras.Model(inputs, layers.Dense(classes)(x))
+        values = np.ones((4, 40_000))
+        values[0, 0] = 0  # by chance
+        model.get_layer("wide").kernel.assign(values)
+        return model
 
     def regression(shape, classes):
         return keras.Sequential([keras.Input(shape), layers.Dense(1, activation="relu")])
@@ -93,6 +104,12 @@ def test_what_cannot_work_is_a_warning_here(inspect):
 def test_a_network_that_cannot_take_the_data_is_one_line(inspect):
     with pytest.raises(InputError, match=r"a model that takes the data. Received: .*is not in \[0, 2\)"):
         inspect("tokens")
+
+
+def test_the_zeros_that_a_new_network_begins_with_are_no_pruned_ones(inspect):
+    printed = inspect("begun")
+    assert "zeros already" not in printed
+    assert cells(printed, "prune_global")[2] == "0.0000%"
 
 
 def test_levels_that_a_pruned_network_is_past_are_named(inspect, tmp_path):

@@ -66,6 +66,9 @@ def test_heads_of_all_kinds():
     assert find_outputs(functional(dense(1)), 2, X) == Outputs(binary=True, logits=True)
     assert find_outputs(functional(dense(2)), 2, X) == Outputs(binary=False, logits=True)
     assert find_outputs(Subclassed(3), 3, X, "logits") == Outputs(binary=False, logits=True)
+    for said in ("auto", "probabilities"):
+        assert find_outputs(functional(dense(3, "sigmoid")), 3, X, said) == Outputs(logits=False, separate=True)
+    assert find_outputs(Subclassed(3, "sigmoid"), 3, X, "probabilities") == Outputs(logits=False, separate=True)
     own = functional(lambda x: OwnSoftmax()(dense(3)(x)))
     assert find_outputs(own, 3, X, "probabilities") == Outputs(binary=False, logits=False)
     assert find_outputs(Subclassed(3, "softmax"), 3, X, "probabilities") == Outputs(binary=False, logits=False)
@@ -84,7 +87,8 @@ def test_heads_of_all_kinds():
             r"model.outputs: logits or probabilities. Received: outputs whose activation",
         ),
         (lambda: functional(dense(3, "relu")), 3, "auto", r"model.outputs: .*Received: relu"),
-        (lambda: functional(dense(3, "sigmoid")), 3, "auto", r"model.outputs: .*Received: sigmoid"),
+        (lambda: functional(dense(3, "relu")), 3, "probabilities", r"probabilities in \[0, 1\] that add up to 1"),
+        (lambda: functional(dense(3, "sigmoid")), 3, "logits", r"expected probabilities, the model ends in sigmoid"),
         (lambda: functional(dense(4)), 3, "auto", r"an output for each of 3 classes. Received: 4"),
         (lambda: functional(dense(1)), 3, "auto", r"an output for each of 3 classes. Received: 1"),
         (lambda: functional(dense(3)), 2, "auto", r"each of 2 classes or a single one. Received: 3"),
@@ -133,3 +137,18 @@ def test_losses_and_accuracies_are_the_same_however_a_network_puts_it(smoothing)
         model.compile(loss=kind.loss(), metrics=[kind.accuracy()])
         result = model.evaluate(values, labels, verbose=0, return_dict=True)
         assert result["accuracy"] == pytest.approx(2 / 3)
+
+
+def test_a_sigmoid_for_each_class_is_trained_on_one_hot_rows_and_answers_with_the_highest():
+    values = np.array([[0.9, 0.6], [0.2, 0.1], [0.3, 0.8]], np.float32)
+    labels = np.array([[0], [1], [1]])
+    outputs = Outputs(logits=False, separate=True)
+    right = np.array([[0.9, 0.4], [0.8, 0.1], [0.7, 0.8]])  # how probable each yes and no was made
+    assert float(np.mean(outputs.loss()(labels, values))) == pytest.approx(-np.log(right).mean(), rel=1e-5)
+    smoothed = -(0.9 * np.log(right) + 0.1 * np.log(1 - right)).mean()  # half of the label is spread each way
+    assert float(np.mean(outputs.loss(0.2)(labels, values))) == pytest.approx(smoothed, rel=1e-5)
+    odds = np.asarray(outputs.class_logits(ops.convert_to_tensor(values)))
+    np.testing.assert_allclose(odds, np.log(values / (1 - values)), rtol=1e-5)
+    model = keras.Sequential([keras.Input((2,)), layers.Identity()])
+    model.compile(loss=outputs.loss(), metrics=[outputs.accuracy()])
+    assert model.evaluate(values, labels, verbose=0, return_dict=True)["accuracy"] == pytest.approx(2 / 3)

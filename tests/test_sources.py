@@ -83,7 +83,8 @@ def test_resizing_averages_neighbours():
     [
         ({}, r"expected an array x_train. Received: y_train"),
         ({"x_train": np.zeros((39, 10, 10, 3), np.uint8)}, r"a label for each of 39 examples. Received: 40"),
-        ({"y_train": np.zeros(40)}, r"one integer label.*dtype float64"),
+        ({"y_train": np.linspace(0, 1, 40)}, r"one integer label.*classifiers, no regression.*dtype float64"),
+        ({"y_train": np.zeros(40)}, r"at least 2 classes"),
         ({"y_train": np.eye(40, 3)}, r"one integer label.*\(40, 3\)"),
         ({"y_train": np.arange(40) % 2 - 1}, r"labels from 0. Received: a label -1"),
         ({"y_train": np.zeros(40, int)}, r"at least 2 classes"),
@@ -292,6 +293,40 @@ def test_tokens_and_features_are_fed_as_they_are(x, dtype, tmp_path):
     split = read_split("train", tmp_path / "prepared")
     assert split.x.dtype == dtype
     assert {tuple(row) for row in split.x} <= {tuple(row) for row in x.astype(dtype)}
+
+
+def test_labels_may_be_text_or_whole_floats(tmp_path):
+    x, y = examples(classes=3)
+    names = np.array(["cat", "bird", "ant"])
+    for text in (names[y], names[y][:, None], names[y].astype("S")):
+        dataset = load(npz(tmp_path, x_train=x, y_train=text, x_val=x[:6], y_val=text[:6]))
+        assert dataset.class_names == ("ant", "bird", "cat")
+        np.testing.assert_array_equal(dataset.validation.y, 2 - y[:6])
+    dataset = load(npz(tmp_path, x_train=x, y_train=names[y], class_names=names, x_val=x[:6], y_val=names[y[:6]]))
+    assert dataset.class_names == ("cat", "bird", "ant")
+    np.testing.assert_array_equal(dataset.validation.y, y[:6])
+    for floats in (y.astype(np.float32), y[:, None].astype(float)):
+        dataset = load(npz(tmp_path, x_train=x, y_train=floats, x_val=x[:6], y_val=floats[:6]))
+        assert dataset.class_names == ("0", "1", "2")
+        np.testing.assert_array_equal(dataset.validation.y, y[:6])
+        assert dataset.validation.y.dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("x", "shape", "dtype"),
+    [
+        (np.arange(40 * 12 * 6).reshape(40, 12, 6) % 256, (12, 6), np.int32),  # a series, whatever its values
+        (np.ones((40, 8, 8, 12), int), (8, 8, 12), np.float32),  # planes of a game, no colours
+        (np.arange(40 * 64).reshape(40, 8, 8, 1) % 2 == 0, (8, 8, 1), np.float32),  # yes and no, no brightness
+        (np.arange(40 * 64).reshape(40, 8, 8, 1) % 2, (8, 8, 1), np.float32),
+        (np.arange(40 * 30).reshape(40, 3, 10, 1) / 2, (3, 10, 1), np.float32),
+    ],
+)
+def test_what_is_no_image_is_not_scaled(x, shape, dtype, tmp_path):
+    write_prepared(load(npz(tmp_path, x_train=x, y_train=np.arange(40) % 2)), tmp_path / "prepared")
+    split = read_split("train", tmp_path / "prepared")
+    assert (split.x.shape[1:], split.x.dtype) == (shape, dtype)
+    assert {row.tobytes() for row in split.x} <= {row.tobytes() for row in x.astype(dtype)}
 
 
 def test_integers_beyond_32_bits_are_refused(tmp_path):

@@ -4,35 +4,71 @@ from pathlib import Path
 
 import numpy as np
 
-from prunefront.common.errors import InputError
+from prunefront.common.errors import InputError, cause
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
     """All arrays of an `.npz` file, in the file's order; never unpickles.
 
     Raises:
-        InputError: the file is missing, truncated, no `.npz`, or holds Python objects (a pickle).
+        InputError: the file is missing, truncated, no `.npz` (what it is instead is named), or holds Python objects (a
+            pickle).
     """
+    if not path.is_file():  # a pipe would be waited for
+        raise InputError(
+            f"Expected an .npz file. Received: {path}, which {'is no file' if path.exists() else 'does not exist'}"
+        )
     try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except FileNotFoundError:
-        raise InputError(f"Expected an .npz file. Received: {path}, which does not exist") from None
+        with path.open("rb") as file:
+            kind = _kind(file.read(64))
+            if kind is not None:
+                raise InputError(f"{path}: expected an .npz file, as numpy.savez writes it. Received: {kind}")
+            file.seek(0)
+            with np.load(file, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
+    except InputError:
+        raise
     except ValueError as error:
         if "pickle" not in str(error).lower():
             raise InputError(f"{path}: expected a whole .npz file. Received: {error}") from None
         raise InputError(
             f"{path}: expected plain arrays of numbers or text. Received: pickled Python objects, which are never "
-            "loaded because they can run code; save the arrays with a plain dtype"
+            "loaded because they can run code; save the arrays with a plain dtype, text with array.astype(str)"
         ) from None
     except Exception as error:  # a damaged archive raises almost anything
         raise InputError(
-            f"{path}: expected a whole .npz file. Received: a damaged or different file ({error})"
+            f"{path}: expected a whole .npz file. Received: a damaged or different file ({cause(error)})"
         ) from None
     for name, array in arrays.items():
         if not isinstance(array, np.ndarray):
-            raise InputError(f"{path}: expected arrays only. Received: {name}, which is none")
+            raise InputError(
+                f"{path}: expected an .npz file, of arrays only. Received: an archive with {name}, which is none"
+            )
     return arrays
+
+
+def _kind(head: bytes) -> str | None:
+    """What a file is by its first bytes, where it cannot be an `.npz`: NumPy takes all of these for pickles."""
+    if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
+        return None
+    if head.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer, which stands for the file; `git lfs pull` fetches it"
+    known = {
+        b"\x93NUMPY": "an .npy file, a single array without a name",
+        b"\x89HDF": "an HDF5 file",
+        b"\x80": "a pickle, which is never loaded because it can run code",
+        b"\x1f\x8b": "a gzip file",
+        b"PAR1": "a Parquet file",
+        b"SQLite": "a SQLite file",
+    }
+    for beginning, kind in known.items():
+        if head.startswith(beginning):
+            return kind
+    if not head:
+        return "an empty file"
+    if all(byte >= 32 or byte in b"\t\r\n" for byte in head):  # UTF-8 and its like as well
+        return "a text file, such as CSV; read it with pandas or numpy.loadtxt first"
+    return "a file of another kind"
 
 
 def finite_in_float32(array: np.ndarray) -> bool:

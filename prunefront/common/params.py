@@ -5,7 +5,16 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Self, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -42,6 +51,16 @@ def _not_empty(path: Path) -> Path:
 OwnPath = Annotated[Path, AfterValidator(_not_empty)]
 
 
+def _one_of_three(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
+    try:
+        return check(value)
+    except ValidationError:  # which would say what is wrong with the value as each of the three
+        raise ValueError("expected auto, [low, high] with numbers from -1000 to 1000, or null") from None
+
+
+AutoRange = Annotated[Literal["auto"] | tuple[PixelValue, PixelValue] | None, WrapValidator(_one_of_three)]
+
+
 class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
@@ -63,7 +82,7 @@ class Data(Section):
     cifar10: Cifar10
     image_size: Pixels | None
     channels: Literal[1, 3]
-    pixel_range: tuple[PixelValue, PixelValue] | None
+    pixel_range: AutoRange
     validation_fraction: Fraction
     test_fraction: Fraction
     seed: Seed
@@ -72,7 +91,7 @@ class Data(Section):
     def _something_to_train_on(self) -> Self:
         if self.validation_fraction + self.test_fraction >= 1:
             raise ValueError("expected validation_fraction + test_fraction below 1, so that training data remain")
-        if self.pixel_range is not None and self.pixel_range[0] >= self.pixel_range[1]:
+        if isinstance(self.pixel_range, tuple) and self.pixel_range[0] >= self.pixel_range[1]:
             raise ValueError(f"expected pixel_range upwards, for example [0, 1] (received {list(self.pixel_range)})")
         return self
 
@@ -243,6 +262,12 @@ class Params(Section):
     random: RandomMasks
     small_dense: SmallDense
     pareto: Pareto
+
+    @property
+    def plain(self) -> bool:
+        """Whether the network is prunefront's own, from random weights, and all of it may be pruned."""
+        pruned = self.prune.include, self.prune.exclude
+        return self.model.built_in and self.model.weights == NO_FILE and pruned == (("*",), ())
 
     def section(self, stage: str) -> Any:
         """The parameters of a stage's own; None where a parameter file does not know the method yet."""

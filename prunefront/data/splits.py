@@ -3,12 +3,13 @@
 The prepared folder holds `train_x.npy`, `train_y.npy`, the same for `validation` and `test`, and `about.json`.
 """
 
-import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import numpy as np
+from pydantic import BaseModel, Field, ValidationError
 
 from prunefront.common.errors import InputError
 from prunefront.data.rows import RowsOnDisk
@@ -16,6 +17,10 @@ from prunefront.data.rows import RowsOnDisk
 PREPARED = Path("data/prepared")
 SMALLEST = 10
 """Height and width in pixels below which the built-in network's second pooling has nothing left."""
+COLOURS = (1, 3, 4)
+"""Channels of grey images, of colour images, and of those with transparency."""
+COMMON = 0.8
+"""The share of a class above which an accuracy looks good that is none."""
 SPLITS = ("train", "validation", "test")
 
 PixelRange = tuple[float, float] | None
@@ -46,18 +51,29 @@ def read_split(name: str, folder: Path = PREPARED) -> Split:
         InputError: the data have not been prepared, or the files are damaged.
     """
     about = _read_about(folder)
-    scale = None if about["pixel_range"] is None else tuple(about["pixel_range"])
 
     def convert(x: np.ndarray) -> np.ndarray:
-        return scaled(x, scale)
+        return scaled(x, about.pixel_range)
 
     try:
-        y = np.load(folder / f"{name}_y.npy", allow_pickle=False)
+        y = _read_npy(folder / f"{name}_y.npy")
         path = folder / f"{name}_x.npy"
-        x = RowsOnDisk(path, convert) if about["streamed"] else convert(np.load(path, allow_pickle=False))
+        x = RowsOnDisk(path, convert) if about.streamed else convert(_read_npy(path))
     except (OSError, ValueError, EOFError) as error:
         raise _unprepared(folder, error) from None
+    known = y.dtype == np.int64 and y.ndim == 1 and len(y) > 0 and 0 <= y.min() <= y.max() < len(about.class_names)
+    if not known or x.ndim < 1 or len(x) != len(y):
+        raise _unprepared(folder, ValueError(f"{name}_x.npy and {name}_y.npy are no examples and their classes"))
     return Split(x, y)
+
+
+def _read_npy(path: Path) -> np.ndarray:
+    """An array of numbers; unlike numpy.load it takes no archives."""
+    with path.open("rb") as file:
+        array: np.ndarray = np.lib.format.read_array(file, allow_pickle=False)
+    if array.dtype.kind not in "fiu":
+        raise ValueError(f"{path.name} holds no numbers")
+    return array
 
 
 def scaled(x: np.ndarray, pixel_range: PixelRange) -> np.ndarray:
@@ -79,14 +95,42 @@ def scaled(x: np.ndarray, pixel_range: PixelRange) -> np.ndarray:
 
 def read_class_names(folder: Path = PREPARED) -> tuple[str, ...]:
     """The names of the classes, in the order of their numbers."""
-    return tuple(_read_about(folder)["class_names"])
+    return _read_about(folder).class_names
 
 
-def _read_about(folder: Path) -> dict[str, Any]:
+def majority_doubt(y: np.ndarray, class_names: Sequence[str], gate: float) -> str | None:
+    """What is to be said where one class is so common that the accuracy tells little; None if none is.
+
+    Args:
+        y: shape (n,), the classes of the validation split.
+        class_names: of all classes.
+        gate: the accuracy that has to be exceeded for a score.
+    """
+    largest = int(np.bincount(y).argmax())
+    share = float((y == largest).mean())
+    if share < COMMON and share <= gate:
+        return None
+    gated = f", which is above pareto.gate, {gate:g}" if share > gate else ""
+    return (
+        f"{share:.1%} of the validation examples are of class {class_names[largest]}, so that a network that always "
+        f"says so has that accuracy{gated}: accuracies tell little here"
+    )
+
+
+class _About(BaseModel):
+    """What the prepared splits are about, as `prepare` writes it."""
+
+    class_names: Annotated[tuple[str, ...], Field(min_length=2)]
+    pixel_range: PixelRange
+    streamed: Annotated[bool, Field(strict=True)]
+
+
+def _read_about(folder: Path) -> _About:
     try:
-        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-        return {key: about[key] for key in ("class_names", "pixel_range", "streamed")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return _About.model_validate_json((folder / "about.json").read_bytes())
+    except ValidationError as error:
+        raise _unprepared(folder, ValueError(f"about.json: {error.errors()[0]['msg']}")) from None
+    except OSError as error:
         raise _unprepared(folder, error) from None
 
 
@@ -100,11 +144,26 @@ def check_images(shape: tuple[int, ...]) -> None:
     """Raises InputError unless examples of this shape fit the built-in network."""
     if len(shape) != 3:
         raise InputError(
-            f"Expected images of shape (height, width, channels) for the built-in network. "
-            f"Received: examples of shape {tuple(shape)}"
+            f"Expected images of shape (height, width, channels) for the built-in network; uint8 arrays of shape "
+            f"(n, height, width) are grey ones. Received: examples of shape {tuple(shape)}"
         )
+    check_channels(shape, "the built-in network")
     if min(shape[:2]) < SMALLEST:
         raise InputError(
             f"Expected images of at least {SMALLEST}x{SMALLEST} pixels for the built-in network; set data.image_size "
             f"to [{SMALLEST}, {SMALLEST}] or more. Received: {shape[0]}x{shape[1]}"
+        )
+
+
+def channels_first(shape: tuple[int, ...]) -> bool:
+    """Whether the shape of an example is that of an image with the channels in front: (3, height, width)."""
+    return len(shape) == 3 and shape[0] in COLOURS and shape[2] not in COLOURS and min(shape[1:]) > max(COLOURS)
+
+
+def check_channels(shape: tuple[int, ...], where: str) -> None:
+    """Raises InputError if examples of this shape are images with the channels in front."""
+    if channels_first(shape):
+        raise InputError(
+            f"{where}: expected images of shape (height, width, channels); x.transpose(0, 2, 3, 1) makes them so. "
+            f"Received: {tuple(shape)}, with the channels in front"
         )

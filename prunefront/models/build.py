@@ -61,6 +61,19 @@ def build_model(params: Model, input_shape: tuple[int, ...], classes: int, width
             f"{origin}: expected a model that takes batches of any size and order. Received: a stateful layer, "
             f"{stateful[0]}"
         )
+    adapted = [path for path, layer in layers_of(model) if getattr(layer, "lora_enabled", False)]
+    if adapted:
+        raise InputError(
+            f"{origin}: expected a network without LoRA, where no zero would hold; model.save_weights "
+            f"merges the adapters into a file, which is model.weights for the same network without enable_lora and "
+            f"lora_rank. Received: adapters in {adapted[0]}"
+        )
+    quantized = [path for path, layer in layers_of(model) if getattr(layer, "quantization_mode", None) is not None]
+    if quantized:
+        raise InputError(
+            f"{origin}: expected kernels of floats, which can be trained; prune first, quantize then. "
+            f"Received: a quantized layer, {quantized[0]}"
+        )
     return model
 
 
@@ -123,13 +136,15 @@ def as_model_input(split: Split, model: "keras.Model") -> Split:
     else:
         images = len(wanted) == 3 and None not in wanted and len(shape) == 3
         hint = f"; set data.image_size to {list(wanted[:2])} and data.channels to {wanted[2]}" if images else ""
+        if len(shape) == 3 and _matches((*shape[1:], shape[0]), wanted):
+            hint = "; x.transpose(0, 2, 3, 1) moves the channels to the end"
         raise InputError(f"Expected examples of shape {wanted}, which the model takes{hint}. Received: {shape}")
     whole_numbers = keras.backend.is_int_dtype(inputs[0].dtype)
     seen = at_hand(split)
     if whole_numbers and seen.dtype.kind == "f" and not np.array_equal(seen, np.floor(seen)):
         raise InputError(
             f"Expected whole numbers, the model takes {inputs[0].dtype}. Received: examples with fractions; "
-            f"data.pixel_range: null leaves images as they are"
+            f"data.pixel_range: auto leaves images as they are"
         )
     dtype = np.dtype(np.int32 if whole_numbers else np.float32)
     if new_shape == shape and split.x.dtype == dtype:

@@ -28,6 +28,11 @@ def load_model(path: Path, trust: bool, code: Path = NO_FILE) -> "keras.Model":
     Raises:
         InputError: the file is missing, damaged, holds no whole model, or needs code and is not trusted.
     """
+    if (path / "saved_model.pb").is_file():
+        raise InputError(
+            f"model.path: expected a .keras or .h5 file; load the model with the Keras that wrote it, and "
+            f"model.save('model.h5') there. Received: {path}, a SavedModel"
+        )
     if not path.is_file():
         raise InputError(f"model.path: expected a .keras or .h5 file. Received: {path}, which is no file")
     if path.suffix not in (".keras", ".h5", ".hdf5"):

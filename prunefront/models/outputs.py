@@ -24,20 +24,25 @@ class Outputs:
     Attributes:
         binary: one output, for class 1 of two; else one output for each class.
         logits: unnormalized log-probabilities; else probabilities.
+        separate: a sigmoid for each class, which says how probable that one is against all others: probabilities that
+            need not add up to 1. The class with the highest is the answer.
     """
 
     binary: bool = False
     logits: bool = True
+    separate: bool = False
 
     def loss(self, label_smoothing: float = 0.0) -> Any:
         """Cross-entropy in nats, with a share of each label spread over all classes."""
         if self.binary:
             return keras.losses.BinaryCrossentropy(from_logits=self.logits, label_smoothing=label_smoothing)
-        if label_smoothing == 0:
+        if label_smoothing == 0 and not self.separate:
             return keras.losses.SparseCategoricalCrossentropy(from_logits=self.logits)
 
         def smoothed(y: "tf.Tensor", outputs: "tf.Tensor") -> "tf.Tensor":
             one_hot = keras.ops.one_hot(keras.ops.reshape(y, (-1,)), outputs.shape[-1])
+            if self.separate:
+                return keras.losses.binary_crossentropy(one_hot, outputs, label_smoothing=label_smoothing)
             return keras.losses.categorical_crossentropy(
                 one_hot, outputs, from_logits=self.logits, label_smoothing=label_smoothing
             )
@@ -57,7 +62,8 @@ class Outputs:
         if not self.logits:
             tiny = keras.config.epsilon()
             kept = ops.clip(outputs, tiny, 1 - tiny)
-            outputs = ops.log(kept) - ops.log(1 - kept) if self.binary else ops.log(kept)
+            odds = self.binary or self.separate
+            outputs = ops.log(kept) - ops.log(1 - kept) if odds else ops.log(kept)
         return ops.concatenate([ops.zeros_like(outputs), outputs], axis=-1) if self.binary else outputs
 
 
@@ -89,9 +95,9 @@ def find_outputs(model: "keras.Model", classes: int, example: np.ndarray, said: 
             "Expected sigmoid or logits for a single output. Received: softmax over one output, which is always 1"
         )
     if said == "auto":
-        if activation not in ACTIVATIONS or (activation == "sigmoid" and units > 1):
+        if activation not in ACTIVATIONS:
             raise InputError(
-                f"Expected a model that ends in softmax, in a single sigmoid, or in no activation (logits); say what "
+                f"Expected a model that ends in softmax, in sigmoid, or in no activation (logits); say what "
                 f"its outputs are with model.outputs: logits or probabilities. "
                 f"Received: {activation or 'outputs whose activation cannot be found'}"
             )
@@ -100,13 +106,16 @@ def find_outputs(model: "keras.Model", classes: int, example: np.ndarray, said: 
         raise InputError(f"model.outputs: expected probabilities, the model ends in {activation}. Received: logits")
     elif said == "probabilities" and activation in ("linear", "log_softmax"):
         raise InputError(f"model.outputs: expected logits, the model ends in {activation}. Received: probabilities")
-    sums = values.sum(axis=1) if units > 1 else np.ones(len(values))
-    if said == "probabilities" and (values.min() < 0 or values.max() > 1.01 or np.abs(sums - 1).max() > 0.02):
+    if said == "logits":
+        return Outputs(binary=units == 1)
+    adds_up = units > 1 and np.abs(values.sum(axis=1) - 1).max() <= 0.02
+    separate = units > 1 and (activation == "sigmoid" or (activation is None and not adds_up))
+    if values.min() < 0 or values.max() > 1.01 or not (adds_up or separate or units == 1):
         raise InputError(
             "Expected probabilities in [0, 1] that add up to 1 over the classes; set model.outputs: logits if they are "
             f"that. Received: outputs from {values.min():.4g} to {values.max():.4g}"
         )
-    return Outputs(binary=units == 1, logits=said == "logits")
+    return Outputs(binary=units == 1, logits=False, separate=separate)
 
 
 def last_activation(model: "keras.Model") -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,9 +14,16 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from prunefront.common.errors import InputError, cause
+from prunefront.common.sizes import check_size
+
+Image.MAX_IMAGE_PIXELS = None  # how large an image may be follows from the memory that there is
 
 CHUNK = 32
 """How many images are in memory at once while they are prepared."""
+READERS = os.cpu_count() or 1
+"""How many images are decoded at once."""
+PIXEL = 8
+"""Bytes that a pixel takes while its image is decoded and converted: 4 each, as Pillow keeps colours."""
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
 
 
@@ -47,28 +55,35 @@ class ImageFiles:
         return replace(self, paths=self.paths[index])
 
     def chunks(self) -> Iterator[np.ndarray]:
-        """All images in order, up to `CHUNK` at a time. Raises InputError for a file that does not decode."""
-        with ThreadPoolExecutor() as pool:
+        """All images in order, up to `CHUNK` at a time.
+
+        Raises:
+            InputError: a file that does not decode, or is too large for the memory.
+        """
+        with ThreadPoolExecutor(READERS) as pool:
             for start in range(0, len(self.paths), CHUNK):
                 yield np.stack(list(pool.map(self._read, self.paths[start : start + CHUNK])))
 
     def _read(self, path: str) -> np.ndarray:
+        expected = f"{path}: expected a BMP, GIF, JPEG, PNG or WebP image"
+        if not Path(str(path)).is_file():  # a pipe would be waited for
+            raise InputError(f"{expected}. Received: no file, but a pipe, a device or a link to nothing")
         try:
-            with Image.open(str(path)) as file:
-                image = ImageOps.exif_transpose(file)
+            with Image.open(str(path)) as file:  # reads no more than the header
+                check_size(file.width * file.height * PIXEL * READERS, f"{path}, {file.width}x{file.height} pixels")
+                image: Image.Image = file
+                ImageOps.exif_transpose(image, in_place=True)
                 if image.mode.startswith(("I", "F")):  # 16 bits a pixel, which Pillow would clip
                     image = Image.fromarray((np.asarray(image).astype(np.float64) / 257).clip(0, 255).astype(np.uint8))
                 if "transparency" in image.info:
                     image = image.convert("RGBA")
-                colour = image.convert("L" if self.channels == 1 else "RGB")
+                mode = "L" if self.channels == 1 else "RGB"
+                colour = image if image.mode == mode else image.convert(mode)
                 resized = colour.resize((self.size[1], self.size[0]), Image.Resampling.BILINEAR)
-        except MemoryError:
+        except (MemoryError, InputError):
             raise
         except Exception as error:  # a damaged file raises almost anything
-            raise InputError(
-                f"{path}: expected a BMP, GIF, JPEG, PNG or WebP image. Received: a file that does not decode "
-                f"({cause(error)})"
-            ) from None
+            raise InputError(f"{expected}. Received: a file that does not decode ({cause(error)})") from None
         return np.asarray(resized).reshape(*self.size, self.channels)
 
 

@@ -1,14 +1,14 @@
 """The data sources: scikit-learn's digits, Keras's CIFAR-10, an `.npz` file, a folder of images."""
 
-from pathlib import Path
-
 import numpy as np
 
-from prunefront.common.arrays import read_npz
 from prunefront.common.errors import InputError
-from prunefront.common.params import NO_FILE, Data
+from prunefront.common.params import Data
+from prunefront.data.pixels import UNIT
 from prunefront.sources.images import ImageFiles, images_by_class, resize
-from prunefront.sources.splits import Dataset, Labelled, carve, check, check_labels
+from prunefront.sources.npz import read_arrays
+from prunefront.sources.paths import own_path
+from prunefront.sources.splits import Dataset, Labelled, carve, check
 
 FOLDER_SPLITS = {"train": "train", "validation": "val", "test": "test"}
 
@@ -18,15 +18,16 @@ def load(params: Data) -> Dataset:
 
     Returns:
         Splits in which images are uint8 of shape (n, height, width, channels) and other examples are as given. Images
-        of a folder are not read yet.
+        of a folder are not read yet. A pixel range that is found from the network is [0, 1] until that is known.
 
     Raises:
         InputError: the source is missing, damaged or does not fit together.
     """
-    read = {"digits": _digits, "cifar10": _cifar10, "npz": _npz, "folder": _folder}[params.source]
+    read = {"digits": _digits, "cifar10": _cifar10, "npz": read_arrays, "folder": _folder}[params.source]
     splits, names = read(params)
     splits = carve(splits, params)
-    return check(Dataset(splits["train"], splits["validation"], splits["test"], tuple(names), params.pixel_range))
+    pixel_range = UNIT if params.pixel_range == "auto" else params.pixel_range
+    return check(Dataset(splits["train"], splits["validation"], splits["test"], tuple(names), pixel_range))
 
 
 def _digits(params: Data) -> tuple[dict[str, Labelled], list[str]]:
@@ -62,78 +63,8 @@ def _cifar10(params: Data) -> tuple[dict[str, Labelled], list[str]]:
     return {"train": chosen(*train), "test": chosen(*test)}, [names[c] for c in classes]
 
 
-def _npz(params: Data) -> tuple[dict[str, Labelled], list[str]]:
-    arrays = read_npz(_own_path(params, "the .npz file"))
-    keys = {"train": ("x_train", "y_train"), "validation": ("x_val", "y_val"), "test": ("x_test", "y_test")}
-    misnamed = [n for n in arrays if n.startswith(("x_", "y_")) and n not in sum(keys.values(), ())]
-    if misnamed:
-        raise InputError(
-            f"{params.path}: expected x_train, y_train, x_val, y_val, x_test, y_test. Received: {misnamed[0]}"
-        )
-    splits = {}
-    for name, (x_key, y_key) in keys.items():
-        if x_key not in arrays and y_key not in arrays and name != "train":
-            continue
-        for key in (x_key, y_key):
-            if key not in arrays:
-                raise InputError(f"{params.path}: expected an array {key}. Received: {', '.join(sorted(arrays))}")
-        splits[name] = _from_arrays(arrays[x_key], arrays[y_key], f"{params.path}: {y_key}", params)
-    if "class_names" in arrays:
-        return splits, [n.decode() if isinstance(n, bytes) else str(n) for n in arrays["class_names"].ravel().tolist()]
-    columns = arrays["y_train"].shape[1] if arrays["y_train"].ndim == 2 else 0  # one-hot rows name all classes
-    classes = max(columns, 1 + max(int(split.y.max(initial=-1)) for split in splits.values()))
-    if classes > len(splits["train"].y):
-        raise InputError(
-            f"{params.path}: expected labels numbered from 0, each with a training example. "
-            f"Received: a label {classes - 1} and {len(splits['train'].y)} training examples"
-        )
-    return splits, [str(label) for label in range(classes)]
-
-
-def _from_arrays(x: np.ndarray, y: np.ndarray, where: str, params: Data) -> Labelled:
-    labels = _class_numbers(y, where)
-    if x.ndim == 0:
-        raise InputError(f"{where}: expected an array of examples beside it. Received: a single value")
-    check_labels(labels, len(x), where)
-    if x.dtype == bool:
-        x = x.astype(np.uint8)
-    if params.pixel_range is not None:
-        x = _images(x, where)
-    if x.ndim == 4 and 0 not in x.shape:
-        x = resize(x, params.image_size)
-    return Labelled(x, labels.astype(np.int64))
-
-
-def _images(x: np.ndarray, where: str) -> np.ndarray:
-    """Integers of rank 3 and 4 as uint8 images with a channel axis; other examples as they are."""
-    if x.dtype.kind not in "iu" or x.ndim not in (3, 4):
-        return x
-    if x.dtype != np.uint8 and x.size and (x.min() < 0 or x.max() > 255):
-        raise InputError(
-            f"{where}: expected integer images in 0 to 255; data.pixel_range: null feeds integers as they are. "
-            f"Received: {x.min()} to {x.max()}"
-        )
-    return (x[..., np.newaxis] if x.ndim == 3 else x).astype(np.uint8)
-
-
-def _class_numbers(y: np.ndarray, where: str) -> np.ndarray:
-    """Labels as integers, shape (n,): from integers in a column, from yes and no, or from one-hot rows."""
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.dtype == bool and y.ndim == 1:
-        return y.astype(np.int64)
-    if y.ndim != 2 or y.dtype.kind not in "fiub":
-        return y
-    if not (np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all()):
-        raise InputError(
-            f"{where}: expected one integer label per example, or one-hot rows with a single 1 in each. "
-            f"Received: an array of shape {y.shape} and dtype {y.dtype} with other rows"
-        )
-    return y.argmax(axis=1)
-
-
 def _folder(params: Data) -> tuple[dict[str, Labelled], list[str]]:
-    root = _own_path(params, "the folder of images")
+    root = own_path(params, "the folder of images")
     if not root.is_dir():
         raise InputError(f"data.path: expected a folder with one folder of images per class. Received: {root}")
     if params.image_size is None:
@@ -163,11 +94,3 @@ def _folder(params: Data) -> tuple[dict[str, Labelled], list[str]]:
         labels = np.repeat(np.arange(len(classes)), [len(files) for files in by_class.values()])
         splits[name] = Labelled(ImageFiles(paths, size, channels), labels.astype(np.int64))
     return splits, classes
-
-
-def _own_path(params: Data, what: str) -> Path:
-    if params.path == NO_FILE:
-        raise InputError(f"data.path: expected {what} for data.source={params.source}. Received: {params.path}")
-    if not params.path.exists():
-        raise InputError(f"data.path: expected {what}. Received: {params.path}, which does not exist")
-    return params.path

@@ -9,8 +9,13 @@ from prunefront.common.arrays import finite_in_float32
 from prunefront.common.errors import InputError
 from prunefront.common.files import replacing_folder, write_json
 from prunefront.common.params import Data
-from prunefront.data.splits import PREPARED, SPLITS, PixelRange
+from prunefront.data.pixels import check_pixels, pixel_doubts
+from prunefront.data.splits import PREPARED, SPLITS, PixelRange, majority_doubt
 from prunefront.sources.images import ImageFiles
+from prunefront.sources.labels import RENUMBER, check_labels
+
+FEW = 2
+"""Examples of a split that a network is tried on before anything is trained."""
 
 
 @dataclass(frozen=True)
@@ -25,9 +30,12 @@ class Labelled:
     x: np.ndarray | ImageFiles
     y: np.ndarray
 
-    def first(self, count: int) -> np.ndarray:
-        """The first examples, in memory."""
-        return next(self.x[:count].chunks()) if isinstance(self.x, ImageFiles) else self.x[:count]
+    def telling(self) -> np.ndarray:
+        """A few examples, in memory: the first, and of those in memory the darkest and the brightest."""
+        if isinstance(self.x, ImageFiles):
+            return next(self.x[:FEW].chunks())
+        rows = self.x.reshape(len(self.x), -1)
+        return self.x[[*range(min(FEW, len(self.x))), rows.min(axis=1).argmin(), rows.max(axis=1).argmax()]]
 
 
 @dataclass(frozen=True)
@@ -42,6 +50,15 @@ class Dataset:
     test: Labelled
     class_names: tuple[str, ...]
     pixel_range: PixelRange = (0.0, 1.0)
+
+    @property
+    def images(self) -> bool:
+        """Whether the examples are images that are scaled."""
+        return self.train.x.ndim == 4 and self.train.x.dtype == np.uint8
+
+    def telling(self) -> np.ndarray:
+        """A few examples of each split, in memory, see `Labelled.telling`."""
+        return np.concatenate([getattr(self, name).telling() for name in SPLITS])
 
 
 def write_prepared(dataset: Dataset, folder: Path = PREPARED) -> None:
@@ -106,36 +123,49 @@ def check(dataset: Dataset) -> Dataset:
                 f"floats are not. Received: {split.x.dtype}"
             )
         if isinstance(split.x, np.ndarray):
-            _check_numbers(split.x, name)
+            _check_numbers(split.x, f"{name} split")
     absent = sorted(set(range(classes)) - set(dataset.train.y.tolist()))
     if absent:
         raise InputError(
             f"Expected training examples of every class. Received: none of class {absent[0]} "
-            f"({dataset.class_names[absent[0]]})"
+            f"({dataset.class_names[absent[0]]}); {RENUMBER}"
         )
     return dataset
 
 
-def _check_numbers(x: np.ndarray, name: str) -> None:
-    if x.dtype.kind not in "fiu" or not finite_in_float32(x):
-        raise InputError(f"{name} split: expected finite numbers. Received: dtype {x.dtype}, NaN or infinity")
-    if x.dtype.kind in "iu" and x.size and (x.max() >= 2**31 or x.min() < -(2**31)):
-        raise InputError(f"{name} split: expected integers of 32 bits. Received: {x.min()} to {x.max()}")
+def doubts(dataset: Dataset, takes: PixelRange, gate: float) -> list[str]:
+    """What can be used but may be meant otherwise, a line each.
+
+    Args:
+        dataset: of any kind.
+        takes: the range of images that the network takes.
+        gate: the accuracy that has to be exceeded for a score.
+
+    Raises:
+        InputError: float images from 0 to 255 would be fed to a network that takes others.
+    """
+    examples = dataset.telling()
+    check_pixels(examples, takes)
+    common = majority_doubt(dataset.validation.y, dataset.class_names, gate)
+    return [*pixel_doubts(examples, takes), *([] if common is None else [common])]
 
 
-def check_labels(y: np.ndarray, examples: int, where: str) -> None:
-    """Raises InputError unless `y` is one integer from 0 per example."""
-    if y.ndim != 1 or y.dtype.kind not in "iu":
+def check_kind(x: np.ndarray, where: str) -> None:
+    """Raises InputError unless an array holds real numbers, or yes and no."""
+    if x.dtype.kind not in "fiub":
+        kinds = {"U": "text", "S": "text", "c": "complex numbers", "M": "dates", "m": "times", "V": "records"}
         raise InputError(
-            f"{where}: expected one integer label per example, shape (n,). "
-            f"Received: labels of shape {y.shape} and dtype {y.dtype}"
+            f"{where}: expected finite numbers. Received: {kinds.get(x.dtype.kind, 'something else')} (dtype {x.dtype})"
         )
-    if len(y) != examples:
-        raise InputError(f"{where}: expected a label for each of {examples} examples. Received: {len(y)} labels")
-    if len(y) and y.max() >= 2**31:
-        raise InputError(f"{where}: expected labels below the number of classes. Received: a label {y.max()}")
-    if len(y) and y.min() < 0:
-        raise InputError(f"{where}: expected labels from 0. Received: a label {y.min()}")
+
+
+def _check_numbers(x: np.ndarray, where: str) -> None:
+    check_kind(x, where)
+    if not finite_in_float32(x):
+        odd = "values beyond float32" if np.isfinite(x).all() else "NaN or infinity"
+        raise InputError(f"{where}: expected finite numbers. Received: dtype {x.dtype} with {odd}")
+    if x.dtype.kind in "iu" and x.size and (x.max() >= 2**31 or x.min() < -(2**31)):
+        raise InputError(f"{where}: expected integers of 32 bits. Received: {x.min()} to {x.max()}")
 
 
 def carve(given: dict[str, Labelled], params: Data) -> dict[str, Labelled]:

@@ -3,7 +3,7 @@
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -11,19 +11,20 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from prunefront.common.errors import InputError
 from prunefront.common.params import METHODS, STAGES, Params, load_params
-from prunefront.common.runtime import keras, set_up
-from prunefront.data.batches import at_hand
-from prunefront.data.splits import Split, scaled
-from prunefront.models.build import as_model_input, build_model, starting_weights
+from prunefront.common.runtime import keras
+from prunefront.data.pixels import range_text
 from prunefront.models.counts import Counts, count
-from prunefront.models.layers import WeightInfo, describe_weights, emptied_layer, layers_of
-from prunefront.models.outputs import find_outputs, forward
+from prunefront.models.first_look import first_look
+from prunefront.models.layers import WeightInfo, emptied_layer, layers_of
 from prunefront.pruning.masks import Masks, Weights, count_zeros, further_masks, layerwise_masks, pruned_count
 from prunefront.pruning.saliency import ALLOCATIONS
 from prunefront.sources.read import load
+from prunefront.sources.splits import doubts
 from prunefront.tools.multiply_adds import calls, uses
+
+CHANCE = 1e-5
+"""No larger share of many weights is zero by chance: float32 values drawn from [0, 1) are multiples of 2**-23."""
 
 
 @dataclass(frozen=True)
@@ -35,14 +36,16 @@ class Subject:
         model: with the weights that the run starts from.
         weights: what its weight arrays are.
         example: a batch of one.
-        classes: number of classes of the labels.
+        images: what uint8 images are scaled to, as text; empty if the examples are none.
+        found: what is wrong with network and data, or may be meant otherwise, a line each.
     """
 
     params: Params
     model: "keras.Model"
     weights: list[WeightInfo]
     example: np.ndarray
-    classes: int
+    images: str
+    found: tuple[str, ...]
 
     @cached_property
     def arrays(self) -> Weights:
@@ -74,7 +77,8 @@ def print_inspection(params_file: Path) -> None:
     console.print(
         f"prunable: {counts.prunable_parameters:,} of {counts.trainable_parameters:,} trainable parameters; kernels "
         f"{counts.kernel_parameters:,}; all {counts.all_parameters:,}; zeros now: {counts.trainable_zeros:,} of the "
-        f"trainable\nmultiply-adds per example: {sum(subject.multiply_adds):,}",
+        f"trainable\nmultiply-adds per example: {sum(subject.multiply_adds):,}"
+        + (f"\nimages are scaled to {subject.images}" if subject.images else ""),
         highlight=False,
     )
     console.print(_level_table(subject, counts))
@@ -86,19 +90,12 @@ def print_inspection(params_file: Path) -> None:
 
 
 def _subject(params: Params) -> Subject:
-    set_up(params.precision, params.seeds[0])
     dataset = load(params.data)
-    first = dataset.train.first(1)
-    split = Split(scaled(first, dataset.pixel_range), dataset.train.y[:1])
-    classes = len(dataset.class_names)
-    model = build_model(params.model, split.x.shape[1:], classes)
-    example = at_hand(as_model_input(split, model))
-    start = starting_weights(params.model, model)
-    if start is not None:
-        model.set_weights(start)
-    forward(model, example)
-    weights = describe_weights(model, params.prune.biases, params.prune.include, params.prune.exclude)
-    return Subject(params, model, weights, example, classes)
+    look = first_look(params, dataset.telling(), len(dataset.class_names))
+    dataset = replace(dataset, pixel_range=look.pixel_range)
+    found = (*look.refusals(), *look.doubts, *doubts(dataset, look.takes, params.pareto.gate))
+    images = "" if dataset.pixel_range is None or not dataset.images else range_text(dataset.pixel_range)
+    return Subject(params, look.model, look.weights, look.examples[:1], images, found)
 
 
 def _layer_table(subject: Subject) -> Table:
@@ -137,8 +134,7 @@ def _level_table(subject: Subject, counts: Counts) -> Table:
     for heading in ("levels", "sparsity from", "to", "at most"):
         table.add_column(heading, justify="right")
     table.add_column("cannot be reached")
-    # the biases of a new network are zero: only kernels can tell that one has been pruned
-    present = counts.prunable_zeros if counts.kernel_zeros else 0
+    present = counts.prunable_zeros if _has_been_pruned(subject) else 0
     most = max(0, counts.prunable_parameters - 1) / max(1, counts.trainable_parameters)
     for method in STAGES:
         levels = subject.params.levels(method)
@@ -153,6 +149,16 @@ def _level_table(subject: Subject, counts: Counts) -> Table:
     return table
 
 
+def _has_been_pruned(subject: Subject) -> bool:
+    """Whether the zeros that there are come from pruning, and not from the beginning of a new network.
+
+    There biases are zero, so are some kernels as a whole, and one weight of millions is by chance.
+    """
+    kernels = [array for array, weight in zip(subject.arrays, subject.weights, strict=True) if weight.kernel]
+    begun = [array for array in kernels if array.any()]
+    return count_zeros(begun) > 1 + CHANCE * sum(array.size for array in begun)
+
+
 def _count(subject: Subject, method: str, level: float) -> int:
     """How many weights a method removes at a level."""
     sizes = [array.size for array, weight in zip(subject.arrays, subject.weights, strict=True) if weight.prunable]
@@ -162,16 +168,10 @@ def _count(subject: Subject, method: str, level: float) -> int:
 
 
 def _warnings(subject: Subject, counts: Counts) -> Iterator[str]:
-    params, model = subject.params, subject.model
+    model = subject.model
+    yield from subject.found
     if counts.prunable_parameters == 0:
-        yield "nothing is prunable: see prune.biases, prune.include, prune.exclude, and which layers are trainable"
         return
-    try:
-        find_outputs(model, subject.classes, subject.example, params.model.outputs)
-    except InputError as error:
-        yield f"the output is no classification of the labels. {error}"
-    if params.model.unwatched:
-        yield "DVC will not notice a change in the builder's code; set model.code to its file or folder"
     called = calls(model, subject.example)
     own = Counter(id(variable) for _, layer in layers_of(model) for variable in _own_weights(layer))
     for path, layer in layers_of(model):

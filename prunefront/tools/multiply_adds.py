@@ -1,17 +1,15 @@
 """How much arithmetic a network is: multiply-adds per example, for any Keras model."""
 
-import contextlib
-import functools
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from prunefront.common.patching import replaced
 from prunefront.common.runtime import keras
 from prunefront.models.layers import is_kernel, layers_of, owning_layers
+from prunefront.models.watching import watch
 from prunefront.pruning.masks import Weights, count_zeros
 
 
@@ -64,7 +62,7 @@ def uses(model: "keras.Model", example: np.ndarray) -> dict[int, int]:
 
     per_call: dict[int, int] = {}
     watched = [layer for _, layer in layers_of(model) if id(layer) in kernels or isinstance(layer, keras.layers.RNN)]
-    _watch(watched, note, model, example)
+    watch(watched, note, model, example)
     return found
 
 
@@ -87,23 +85,8 @@ def calls(model: "keras.Model", example: np.ndarray) -> dict[int, int]:
         found[id(layer)] = found.get(id(layer), 0) + 1
         return call(*args, **kwargs)
 
-    _watch([layer for _, layer in layers_of(model) if id(layer) not in inside], note, model, example)
+    watch([layer for _, layer in layers_of(model) if id(layer) not in inside], note, model, example)
     return found
-
-
-def _watch(
-    layers: "Sequence[keras.Layer]", note: Callable[..., Any], model: "keras.Model", example: np.ndarray
-) -> None:
-    """Runs the model once, with the calls of these layers handed to `note`: plain method, arguments, keywords."""
-    with contextlib.ExitStack() as watching:
-        for layer in layers:
-            call = functools.wraps(layer.call)(functools.partial(_noted, note, layer, layer.call))
-            watching.enter_context(replaced(layer, "call", call))
-        model(example, training=False)
-
-
-def _noted(note: Callable[..., Any], layer: "keras.Layer", plain: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-    return note(layer, plain, args, kwargs)
 
 
 def _positions(layer: "keras.Layer", args: tuple[Any, ...], outputs: Any) -> int:

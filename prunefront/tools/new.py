@@ -113,7 +113,9 @@ def _check(subject: Ingredients) -> None:
         if path is not None and not path.exists():
             raise InputError(f"Expected a file or folder of yours. Received: {path}, which does not exist")
     if subject.model is not None and not (subject.model.is_file() and subject.model.suffix in MODEL_SUFFIXES):
-        raise InputError(f"Expected a model as a {', '.join(MODEL_SUFFIXES)} file. Received: {subject.model}")
+        saved = "; load a SavedModel with the Keras that wrote it, and model.save('model.h5') there"
+        hint = saved if subject.model.is_dir() else ""
+        raise InputError(f"Expected a model as a {', '.join(MODEL_SUFFIXES)} file{hint}. Received: {subject.model}")
     if subject.data is not None and subject.data.is_file() and subject.data.suffix != ".npz":
         raise InputError(f"Expected data as an .npz file or a folder of images. Received: {subject.data}")
     if subject.builder is not None and not re.fullmatch(BUILDER, subject.builder):
