@@ -1,18 +1,24 @@
 """Arrays from files and in the precision of networks; nothing is ever unpickled."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from prunefront.common.errors import InputError
+from prunefront.common.files import check_fetched
+from prunefront.common.sizes import check_size
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
     """All arrays of an `.npz` file, in the file's order; never unpickles.
 
     Raises:
-        InputError: the file is missing, truncated, no `.npz`, or holds Python objects (a pickle).
+        InputError: the file is missing, truncated, no `.npz`, unpacks to more than `sizes.memory_limit`, or holds
+            Python objects (a pickle).
     """
+    check_fetched(path)
+    check_size(_declared(path), str(path))
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
@@ -33,6 +39,15 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         if not isinstance(array, np.ndarray):
             raise InputError(f"{path}: expected arrays only. Received: {name}, which is none")
     return arrays
+
+
+def _declared(path: Path) -> int:
+    """What the arrays of an `.npz` file take unpacked, in bytes: no member can give more than it declares here."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return sum(member.file_size for member in archive.infolist())
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):  # no archive, or a damaged one
+        return 0
 
 
 def finite_in_float32(array: np.ndarray) -> bool:
