@@ -2,7 +2,9 @@
 
 import contextlib
 import io
+import math
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -89,6 +91,7 @@ def datasets(file: h5py.Group, path: Path) -> dict[str, h5py.Dataset]:
                 if item.is_virtual or item.external:
                     raise _elsewhere(path, f"the values of {full} lie in another file")
                 if address not in seen:
+                    _check_chunks(item, path)
                     found[full] = item
             elif isinstance(item, h5py.Group) and address not in seen:
                 if depth == DEPTH:
@@ -102,8 +105,27 @@ def datasets(file: h5py.Group, path: Path) -> dict[str, h5py.Dataset]:
 
 
 def size_of(dataset: h5py.Dataset) -> int:
-    """What an array declares to take unpacked, in bytes."""
-    return (dataset.size or 0) * dataset.dtype.itemsize
+    """What an array declares to take unpacked, in bytes, and at least one of its chunks."""
+    return max(dataset.size or 0, math.prod(dataset.chunks or (0,))) * dataset.dtype.itemsize
+
+
+def _check_chunks(dataset: h5py.Dataset, path: Path) -> None:
+    """Raises InputError if a compressed chunk holds more than a chunk, which HDF5 finds out once it is unpacked."""
+    check_size(size_of(dataset), str(path))
+    pipeline = dataset.id.get_create_plist()
+    filters = [pipeline.get_filter(number)[0] for number in range(pipeline.get_nfilters())]
+    if not set(filters) <= {h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_FLETCHER32}:
+        raise InputError(f"{path}: expected {dataset.name} plain or compressed by gzip. Received: another filter")
+    if h5py.h5z.FILTER_DEFLATE not in filters:
+        return
+    size = math.prod(dataset.chunks) * dataset.dtype.itemsize
+    chunks: list[tuple[int, ...]] = []
+    skipped = 1 << filters.index(h5py.h5z.FILTER_DEFLATE)  # a chunk that compression would not make smaller
+    dataset.id.chunk_iter(lambda chunk: None if chunk.filter_mask & skipped else chunks.append(chunk.chunk_offset))
+    for offset in chunks:
+        _, packed = dataset.id.read_direct_chunk(offset)
+        if len(zlib.decompressobj().decompress(packed, size + 1)) > size:
+            raise InputError(f"{path}: expected {size} bytes in a chunk of {dataset.name}. Received: more")
 
 
 def _inner(path: Path) -> io.BytesIO:
