@@ -198,8 +198,8 @@ def nested():
     return keras.Model(data, layers.Dense(2)(layers.Add()([inner(data), shared(inner(data))])))
 
 
-def randomized(model):
-    rng = np.random.default_rng(0)
+def randomized(model, seed=0):
+    rng = np.random.default_rng(seed)
     model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
     return model
 

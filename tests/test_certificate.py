@@ -66,13 +66,84 @@ def test_masks_that_the_file_does_not_hold_are_not_certified(tmp_path):
         certify(path, [])
 
 
-@pytest.mark.parametrize("text", [None, "", "[]", "{}", '{"tensors": 3}'])
+@pytest.mark.parametrize("text", [None, "", "[]", "{}", '{"tensors": 3}', "null", "[" * 100_000, "\0", "NaN", '"a"'])
 def test_a_missing_or_damaged_certificate_is_refused(text, tmp_path):
     path = saved(tmp_path)
     if text is not None:
         certificate_path(path).write_text(text)
     with pytest.raises(InputError, match=r"[Ee]xpected a certificate"):
         verify(path)
+
+
+def changed(path, *keys, value):
+    """The certificate of a file with one entry changed, or left out if the value is `...`."""
+    content = json.loads(certificate_path(path).read_text())
+    *outer, last = keys
+    section = content
+    for key in outer:
+        section = section[key]
+    if value is ...:
+        del section[last]
+    else:
+        section[last] = value
+    certificate_path(path).write_text(json.dumps(content))
+
+
+KEYS = [(k,) for k in ("sha256", "mask_sha256", "values", "zeros")]
+KEYS += [("tensors", "arr_1", k) for k in ("shape", "values", "zeros", "mask_sha256")]
+
+
+@pytest.mark.parametrize("keys", KEYS, ids=".".join)
+def test_every_entry_of_a_certificate_counts(keys, tmp_path):
+    path = saved(tmp_path)
+    values = [..., None, "4", "", [], {}, True, 1.0, -1, 10**9, [2, 2], [-1], [10**9, 1], [2, 1, 1], "0" * 64, "x" * 64]
+    for value in values:
+        certify(path)
+        changed(path, *keys, value=value)
+        with pytest.raises(
+            InputError, match=r"expected (a certificate|for arr_1|in all|the file that|the zeros)"
+        ) as told:
+            verify(path)
+        assert "\n" not in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("keys", "value", "message"),
+    [
+        (["zeros"], 10**9, r"json: expected in all zeros 2, as .*a.npz has it. Received: 1000000000$"),
+        (["mask_sha256"], "0" * 64, r"expected in all mask_sha256 \w{64}, as .*. Received: 0{64}$"),
+        (["tensors", "arr_1", "values"], 3, r"expected for arr_1 values 2, as .* has it. Received: 3$"),
+        (["tensors", "arr_1", "zeros"], 0, r"expected for arr_1 zeros 1, as .* has it. Received: 0$"),
+        (["tensors", "arr_1"], ..., r"expected for arr_1 \[2, 1\], as .* has it. Received: None$"),
+        (["zeros"], "2", r"expected a certificate. Received: zeros: Input should be a valid integer$"),
+        (["tensors", "arr_1", "zeros"], ..., r"expected a certificate. Received: tensors.arr_1.zeros: Field required$"),
+        (["more"], 1, r"expected a certificate. Received: more: Extra inputs are not permitted$"),
+    ],
+)
+def test_what_a_certificate_says_wrongly_is_named(keys, value, message, tmp_path):
+    path = saved(tmp_path)
+    certify(path)
+    changed(path, *keys, value=value)
+    with pytest.raises(InputError, match=message):
+        verify(path)
+
+
+def test_a_file_may_be_renamed_with_its_certificate(tmp_path):
+    path = saved(tmp_path)
+    certificate = certify(path)
+    other = path.rename(tmp_path / "other.npz")
+    assert verify(other, certificate)["file"] == "other.npz"
+    certificate.rename(certificate_path(other))
+    assert verify(str(other))["zeros"] == 2
+
+
+def test_masks_are_boolean_arrays_in_the_order_of_the_file(tmp_path):
+    path = saved(tmp_path)
+    good = [np.array([False, True]), np.array([[False], [True]])]
+    certify(path, good)
+    for masks in (good[::-1], [None, good[1]], [m.astype(int) for m in good], [[False, True], good[1]]):
+        with pytest.raises(InputError, match=r"expected masks in the order of load_weights, boolean arrays, for arr_0"):
+            certify(path, masks)
 
 
 def test_the_command(tmp_path):

@@ -30,7 +30,14 @@ FREE_OF_TENSORFLOW = [
     *(p for p in FILES if p.parent.name in ("common", "pruning", "sources", "data", "methods") or p.parent == PACKAGE),
     *(
         PACKAGE / name
-        for name in ("models/weights.py", "models/certificate.py", "pipeline/store.py", "pipeline/stage.py")
+        for name in (
+            "models/archives.py",
+            "models/weights.py",
+            "models/weight_files.py",
+            "models/certificate.py",
+            "pipeline/store.py",
+            "pipeline/stage.py",
+        )
     ),
     *(PACKAGE / name for name in ("frontier/pareto.py", "frontier/figures.py")),
 ]

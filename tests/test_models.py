@@ -8,6 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
+from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 
 from prunefront import InputError
 from prunefront.common.params import Model
@@ -15,6 +16,7 @@ from prunefront.common.runtime import keras
 from prunefront.data.splits import Split
 from prunefront.models.build import as_model_input, build_model, fingerprint, starting_weights
 from prunefront.models.model_files import load_model
+from tests.helpers import randomized
 
 layers = keras.layers
 
@@ -116,12 +118,12 @@ def rezipped(path, name, change):
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda path: path.write_bytes(path.read_bytes()[:2000]), r"expected a whole Keras model file"),
-        (lambda path: path.write_bytes(b""), r"expected a whole Keras model file"),
+        (lambda path: path.write_bytes(path.read_bytes()[:2000]), r"expected a whole .keras file"),
+        (lambda path: path.write_bytes(b""), r"expected a file with content. Received: an empty one"),
         (lambda path: path.unlink(), r"own.keras, which is no file"),
         (lambda path: rezipped(path, "config.json", lambda _: b'{"a'), r"expected a whole Keras model file"),
         (lambda path: rezipped(path, "config.json", lambda _: b"[1]"), r"that this version of Keras"),
-        (lambda path: rezipped(path, "model.weights.h5", lambda b: b[:500]), r"that this version of Keras"),
+        (lambda path: rezipped(path, "model.weights.h5", lambda b: b[:500]), r"expected a whole HDF5 weight file"),
     ],
     ids=["truncated", "empty", "absent", "config cut", "other config", "weights cut"],
 )
@@ -247,42 +249,141 @@ def test_builders_build_anew_and_a_change_of_their_code_is_another_network(folde
         build_model(settings(builder="gone:good"), (4,), 2)
 
 
-def test_applications_take_local_weights_with_or_without_the_last_layer(folder):
-    params = settings(application="MobileNetV2")
+@pytest.mark.parametrize("suffix", [".weights.h5", ".h5"])
+@pytest.mark.parametrize("name", ["MobileNetV2", "MobileNet"])  # the head is Dense, or a convolution and a Reshape
+def test_applications_take_local_weights_with_or_without_the_last_layer(folder, name, suffix):
+    params = settings(application=name)
     model = build_model(params, (32, 32, 3), 3)
     assert model.output_shape == (None, 3)
     assert starting_weights(params, model) is None
-    body = keras.applications.MobileNetV2(weights=None, input_shape=(32, 32, 3), include_top=False)
-    body.save_weights(folder / "body.weights.h5")
-    other = keras.applications.MobileNetV2(weights=None, input_shape=(32, 32, 3), classes=7)
-    other.save_weights(folder / "other.weights.h5")
-    for name, source in (("body", body), ("other", other)):
-        weights = starting_weights(settings(application="MobileNetV2", weights=f"{name}.weights.h5"), model)
-        for mine, theirs in zip(weights[:-2], source.get_weights(), strict=False):
+    make = getattr(keras.applications, name)
+    sources = {
+        "body": make(weights=None, input_shape=(32, 32, 3), include_top=False),
+        "other": make(weights=None, input_shape=(32, 32, 3), classes=7),
+        "same": make(weights=None, input_shape=(32, 32, 3), classes=3),
+    }
+    for kind, source in sources.items():
+        save_as(randomized(source), folder / f"{kind}{suffix}")
+        before = model.get_weights()[-2:]
+        weights = starting_weights(settings(application=name, weights=f"{kind}{suffix}"), model)
+        given = source.get_weights() if kind != "other" else source.get_weights()[:-2]
+        for mine, theirs in zip(weights, given, strict=False):
             np.testing.assert_array_equal(mine, theirs)
-        assert weights[-1].shape == (3,)
-    saved(folder / "mine.keras").save_weights(folder / "mine.weights.h5")
-    with pytest.raises(InputError, match=r"model.weights \(mine.weights.h5\): expected weights"):
-        starting_weights(settings(application="MobileNetV2", weights="mine.weights.h5"), model)
+        for mine, fresh in zip(weights[len(given) :], before, strict=False):
+            np.testing.assert_array_equal(mine, fresh)
+    assert [w.shape for w in weights] == [w.shape for w in model.get_weights()]
+
+
+def test_applications_refuse_other_weights_and_other_names(folder):
+    model = build_model(settings(application="MobileNetV2"), (32, 32, 3), 3)
+    saved(folder / "mine.keras")
+    for suffix in (".weights.h5", ".h5"):
+        save_as(saved(folder / "mine.keras"), folder / f"mine{suffix}")
+        with pytest.raises(InputError, match=rf"model.weights \(mine{suffix}\): expected weights"):
+            starting_weights(settings(application="MobileNetV2", weights=f"mine{suffix}"), model)
+    wide = keras.applications.MobileNetV2(weights=None, input_shape=(32, 32, 3), classes=7, alpha=1.3)
+    save_as(wide, folder / "wide.h5")
+    with pytest.raises(InputError, match=r"weights for all layers of MobileNetV2 but the last. Received: none for"):
+        starting_weights(settings(application="MobileNetV2", weights="wide.h5"), model)
     with pytest.raises(InputError, match=r"did you mean MobileNetV2\? Received: MobilNetV2"):
         build_model(settings(application="MobilNetV2"), (32, 32, 3), 3)
     with pytest.raises(InputError, match=r"expected ResNet50 to take examples of shape \(16, 16, 3\).*at least 32x32"):
         build_model(settings(application="ResNet50"), (16, 16, 3), 3)
 
 
-def test_weights_of_keras_come_in_the_model_s_order_not_the_file_s(folder):
-    def build():
-        inputs = keras.Input((4,))
-        x = layers.Dense(4, name="first")(inputs)
-        x = x + layers.MultiHeadAttention(2, 2)(x[:, None], x[:, None])[:, 0]
-        return keras.Model(inputs, layers.Dense(2)(layers.Dense(4, name="second")(x)))
+def nested_frozen():
+    base = keras.Sequential([keras.Input((4,)), layers.Dense(4), layers.Dense(4)])
+    base.layers[0].trainable = False
+    return keras.Sequential([keras.Input((4,)), base, layers.Dense(2)])
 
-    model, other = build(), build()
-    model.save(folder / "own.keras")
-    other.save_weights(folder / "other.weights.h5")
-    params = settings(path="own.keras", weights="other.weights.h5")
-    for mine, theirs in zip(starting_weights(params, build_model(params, (4,), 2)), other.get_weights(), strict=True):
+
+def nested_normalized():
+    base = keras.Sequential([keras.Input((4,)), layers.Dense(4), layers.BatchNormalization(), layers.Dense(4)])
+    return keras.Sequential([keras.Input((4,)), base, layers.BatchNormalization(), layers.Dense(2)])
+
+
+def bidirectional():
+    recurrent = [layers.Reshape((2, 2)), layers.Bidirectional(layers.LSTM(2)), layers.BatchNormalization()]
+    return keras.Sequential([keras.Input((4,)), *recurrent, layers.Dense(2)])
+
+
+def attention_between_dense():
+    inputs = keras.Input((4,))
+    x = layers.Dense(4, name="first")(inputs)
+    x = x + layers.MultiHeadAttention(2, 2)(x[:, None], x[:, None])[:, 0]
+    return keras.Model(inputs, layers.Dense(2)(layers.Dense(4, name="second")(x)))
+
+
+def shared():
+    inputs, twice = keras.Input((4,)), layers.Dense(4)
+    base = keras.Sequential([keras.Input((4,)), layers.BatchNormalization(), twice])
+    return keras.Model(inputs, layers.Dense(2)(twice(base(inputs))))
+
+
+class OwnWeight(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.last, self.first = layers.Dense(2), layers.Dense(4)
+        self.scale = self.add_weight(shape=(4,), name="scale")
+        self(np.ones((1, 4), np.float32))
+
+    def call(self, x):
+        return self.last(self.scale * self.first(x))
+
+
+def save_as(model, path):
+    """Writes the weights alone, in the layout that the suffix names: the legacy one is that of Keras 2."""
+    if path.name.endswith(".weights.h5"):
+        model.save_weights(path)
+    elif path.suffix == ".h5":
+        with h5py.File(path, "w") as file:
+            save_weights_to_hdf5_group(file, model)
+    else:
+        model.save(path)
+
+
+NETWORKS = [nested_frozen, nested_normalized, bidirectional, attention_between_dense, shared, OwnWeight]
+
+
+@pytest.mark.parametrize("suffix", [".weights.h5", ".h5", ".keras"])
+@pytest.mark.parametrize("make", NETWORKS)
+def test_the_pipeline_starts_with_what_keras_loads(folder, make, suffix):
+    source, by_keras, ours = (randomized(make(), seed) for seed in range(3))
+    save_as(source, folder / f"given{suffix}")
+    by_keras.load_weights(folder / f"given{suffix}")
+    start = starting_weights(settings(builder="any:one", weights=f"given{suffix}"), ours)
+    for mine, theirs, written in zip(start, by_keras.get_weights(), source.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, theirs)
+        np.testing.assert_array_equal(mine, written)
+
+
+def test_the_built_in_network_starts_with_what_keras_loads_too(folder):
+    source, ours = (randomized(build_model(settings(), (10, 10, 1), 2), seed) for seed in range(2))
+    for suffix in (".weights.h5", ".h5"):
+        save_as(source, folder / f"given{suffix}")
+        start = starting_weights(settings(weights=f"given{suffix}"), ours)
+        for mine, written in zip(start, source.get_weights(), strict=True):
+            np.testing.assert_array_equal(mine, written)
+
+
+@pytest.mark.parametrize(
+    ("layout", "name"), [(".h5", "given.weights.h5"), (".h5", "given.hdf5"), (".weights.h5", "given.h5")]
+)
+def test_a_layout_is_told_by_the_content_not_by_the_name(folder, layout, name):
+    source, ours = (randomized(nested_normalized(), seed) for seed in range(2))
+    save_as(source, folder / f"other{layout}")
+    (folder / f"other{layout}").rename(folder / name)
+    start = starting_weights(settings(builder="any:one", weights=name), ours)
+    for mine, written in zip(start, source.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, written)
+
+
+@pytest.mark.parametrize("suffix", [".weights.h5", ".h5"])
+def test_what_keras_refuses_is_refused(folder, suffix):
+    save_as(nested_frozen(), folder / f"given{suffix}")
+    with pytest.raises(InputError, match=r"expected weights of this network. Received: ValueError") as caught:
+        starting_weights(settings(builder="any:one", weights=f"given{suffix}"), nested_normalized())
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,28 @@
 """Arrays from files and in the precision of networks; nothing is ever unpickled."""
 
+import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from prunefront.common.errors import InputError, cause
+from prunefront.common.files import check_fetched
+from prunefront.common.sizes import check_size
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
     """All arrays of an `.npz` file, in the file's order; never unpickles.
 
     Raises:
-        InputError: the file is missing, truncated, no `.npz` (what it is instead is named), or holds Python objects (a
-            pickle).
+        InputError: the file is missing, truncated, no `.npz` (what it is instead is named), unpacks to more than
+            `sizes.memory_limit`, or holds Python objects (a pickle).
     """
     if not path.is_file():  # a pipe would be waited for
         raise InputError(
             f"Expected an .npz file. Received: {path}, which {'is no file' if path.exists() else 'does not exist'}"
         )
+    check_fetched(path)
+    check_size(_declared(path), str(path))
     try:
         with path.open("rb") as file:
             kind = _kind(file.read(64))
@@ -51,8 +56,6 @@ def _kind(head: bytes) -> str | None:
     """What a file is by its first bytes, where it cannot be an `.npz`: NumPy takes all of these for pickles."""
     if head.startswith((b"PK\x03\x04", b"PK\x05\x06")):
         return None
-    if head.startswith(b"version https://git-lfs"):
-        return "a Git LFS pointer, which stands for the file; `git lfs pull` fetches it"
     known = {
         b"\x93NUMPY": "an .npy file, a single array without a name",
         b"\x89HDF": "an HDF5 file",
@@ -69,6 +72,15 @@ def _kind(head: bytes) -> str | None:
     if all(byte >= 32 or byte in b"\t\r\n" for byte in head):  # UTF-8 and its like as well
         return "a text file, such as CSV; read it with pandas or numpy.loadtxt first"
     return "a file of another kind"
+
+
+def _declared(path: Path) -> int:
+    """What the arrays of an `.npz` file take unpacked, in bytes: no member can give more than it declares here."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return sum(member.file_size for member in archive.infolist())
+    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):  # no archive, or a damaged one
+        return 0
 
 
 def finite_in_float32(array: np.ndarray) -> bool:

@@ -9,6 +9,36 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from prunefront.common.errors import InputError
+
+_STAND_INS = {
+    b"version https://git-lfs.github.com/spec/": ("a Git LFS pointer", "`git lfs pull` fetches it"),
+    b"version https://hawser.github.com/spec/": ("a Git LFS pointer", "`git lfs pull` fetches it"),
+    b"/annex/objects/": ("a git-annex pointer", "`git annex get` fetches it"),
+    b"outs:\n- md5:": ("a DVC pointer", "`dvc pull` fetches it, under the name without .dvc"),
+    b"<!doctype html": ("a web page", "download it anew"),
+    b"<html": ("a web page", "download it anew"),
+    b"<?xml": ("a page of text", "download it anew"),
+}
+"""How small files begin that lie in the place of large ones: what they are, and how one comes by the file itself."""
+
+
+def check_fetched(path: Path) -> None:
+    """Raises InputError if a file is empty, or only stands for another one, as pointers of Git LFS and DVC do.
+
+    Args:
+        path: of a file that is not text itself; one that does not exist passes.
+    """
+    if not path.is_file():
+        return
+    with path.open("rb") as file:
+        start = file.read(256).removeprefix(b"\xef\xbb\xbf").lstrip()
+    if not start and path.stat().st_size == 0:
+        raise InputError(f"{path}: expected a file with content. Received: an empty one")
+    for beginning, (what, remedy) in _STAND_INS.items():
+        if start.lower().startswith(beginning):
+            raise InputError(f"{path}: expected the file itself; {remedy}. Received: {what} in its place")
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:

@@ -1,7 +1,9 @@
 """The network of a run: the built-in one, a model file, a user's own function, or one of keras.applications."""
 
+import contextlib
 import hashlib
 import inspect
+import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Sequence
@@ -18,7 +20,7 @@ from prunefront.data.splits import Split
 from prunefront.models.built_in import build_network
 from prunefront.models.layers import layers_of
 from prunefront.models.model_files import import_own, load_model
-from prunefront.models.weights import check_shapes, load_weights, notes_order
+from prunefront.models.weights import check_shapes, layout, load_weights
 from prunefront.pruning.masks import Weights
 
 GIVEN = "_given_to_prunefront"
@@ -93,11 +95,13 @@ def starting_weights(params: Model, model: "keras.Model") -> Weights | None:
     """
     if params.weights == NO_FILE:
         return None if params.built_in or params.application else _checked(model.get_weights(), model, "the model")
-    weights, origin = load_weights(params.weights), f"model.weights ({params.weights})"
-    if not params.built_in and not notes_order(params.weights):
-        weights = _loaded_by_keras(params, model, weights, origin)
-    elif params.application is not None:
-        weights = _with_new_head(weights, model)
+    origin = f"model.weights ({params.weights})"
+    if layout(params.weights) != "ours":
+        weights = _loaded_by_keras(params, model, origin)
+    else:
+        weights = load_weights(params.weights)
+        if params.application is not None:
+            weights = _with_new_head(weights, model)
     return _checked(weights, model, origin)
 
 
@@ -168,32 +172,55 @@ def _matches(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
     return len(shape) == len(wanted) and all(w in (None, s) for s, w in zip(shape, wanted, strict=True))
 
 
-def _loaded_by_keras(params: Model, model: "keras.Model", arrays: Weights, origin: str) -> Weights:
-    """The weights of a file that only Keras knows the order of, for which it needs the model.
+def _loaded_by_keras(params: Model, model: "keras.Model", origin: str) -> Weights:
+    """What `model.load_weights` gives: only Keras knows the order of its files, for which it needs the model.
 
     Args:
-        params: for a network of keras.applications, Keras may skip the last layer.
+        params: for a network of keras.applications, the last layer may be missing or of another size.
         model: takes the weights.
-        arrays: those of the file, in any order.
         origin: of the file, for errors.
     """
-    skip = params.application is not None
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what was skipped is checked below
-            model.load_weights(params.weights, skip_mismatch=skip)
+        _load_into(model, params.weights)
+        return model.get_weights()
     except Exception as error:  # Keras raises what it comes upon
-        raise InputError(f"{origin}: expected weights of this network. Received: {cause(error)}") from None
-    weights = model.get_weights()
-    if skip:
-        body = weights[: len(weights) - len(model.layers[-1].weights)]
-        missing = Counter(w.tobytes() for w in body) - Counter(a.tobytes() for a in arrays)
-        if missing:
-            raise InputError(
-                f"{origin}: expected weights for all layers of {params.application} but the last. "
-                f"Received: none for {missing.total()} arrays"
-            )
-    return weights
+        refusal = InputError(f"{origin}: expected weights of this network. Received: {cause(error)}")
+    if params.application is None:
+        raise refusal from None
+    body = keras.Model(model.inputs, _head(model).input)
+    with contextlib.suppress(Exception):
+        _load_into(body, params.weights)
+        return model.get_weights()
+    with contextlib.suppress(Exception):
+        _load_into(model, params.weights, skip_mismatch=True)
+    given = Counter(_values(array) for array in load_weights(params.weights))
+    missing = Counter(map(_values, body.get_weights())) - given
+    if missing:
+        raise InputError(
+            f"{origin}: expected weights for all layers of {params.application} but the last. "
+            f"Received: none for {missing.total()} arrays"
+        )
+    return model.get_weights()
+
+
+def _load_into(model: "keras.Model", path: Path, skip_mismatch: bool = False) -> None:
+    """Calls `model.load_weights`, under a name that tells Keras the layout that the file is in."""
+    suffix = ".keras" if path.suffix == ".keras" else ".h5" if layout(path) == "legacy" else ".weights.h5"
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.filterwarnings("error", "Skipping nested container")  # which would stay random
+        given = Path(folder) / f"given{suffix}"
+        given.symlink_to(path.resolve())
+        model.load_weights(given, skip_mismatch=skip_mismatch)
+
+
+def _values(array: np.ndarray) -> bytes:
+    return array.astype(np.float32).tobytes()
+
+
+def _head(model: "keras.Model") -> "keras.Layer":
+    """The last layer that has weights."""
+    return next(layer for layer in reversed(model.layers) if layer.weights)
 
 
 def _checked(weights: Weights, model: "keras.Model", origin: str) -> Weights:
@@ -252,7 +279,7 @@ def _application(name: str, input_shape: tuple[int, ...], classes: int) -> "kera
 def _with_new_head(weights: Weights, model: "keras.Model") -> Weights:
     """The weights of a file, with the model's own for the last layer where the file has none or others."""
     own = model.get_weights()
-    body = len(own) - len(model.layers[-1].weights)
+    body = len(own) - len(_head(model).weights)
     fits = len(weights) in (body, len(own)) and all(
         given.shape == mine.shape for given, mine in zip(weights[:body], own[:body], strict=True)
     )

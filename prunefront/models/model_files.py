@@ -4,7 +4,6 @@ import contextlib
 import importlib
 import json
 import sys
-import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,10 @@ from typing import Any
 import h5py
 
 from prunefront.common.errors import InputError, cause
+from prunefront.common.files import check_fetched
 from prunefront.common.params import NO_FILE
 from prunefront.common.runtime import keras
+from prunefront.models.archives import check_weights, open_archive
 
 
 def load_model(path: Path, trust: bool, code: Path = NO_FILE) -> "keras.Model":
@@ -37,6 +38,7 @@ def load_model(path: Path, trust: bool, code: Path = NO_FILE) -> "keras.Model":
         raise InputError(f"model.path: expected a .keras or .h5 file. Received: {path}, which is no file")
     if path.suffix not in (".keras", ".h5", ".hdf5"):
         raise InputError(f"model.path: expected a .keras or .h5 file. Received: {path}")
+    check_fetched(path)
     config = _config(path)
     custom = list(_custom_objects(config))
     if custom and not trust:
@@ -44,6 +46,7 @@ def load_model(path: Path, trust: bool, code: Path = NO_FILE) -> "keras.Model":
             f"{path}: expected a model without code of its own. Received: {custom[0]['what']}; model.trust: true loads "
             f"it and runs that code"
         )
+    check_weights(path)
     try:
         objects = dict(_defined_in(code)) if trust and code != NO_FILE else {}
         objects |= {name: found for one in custom for name, found in _imported(one)}
@@ -63,11 +66,14 @@ def _config(path: Path) -> Any:
     """The description of the model in a file, as JSON."""
     try:
         if path.suffix == ".keras":
-            with zipfile.ZipFile(path) as archive:
-                return json.loads(archive.read("config.json"))
+            with open_archive(path) as archive:
+                description = archive.read("config.json")
+            return json.loads(description)
         with h5py.File(path, "r") as file:
             text = file.attrs.get("model_config")
             config = None if text is None else json.loads(text)
+    except InputError:
+        raise
     except Exception as error:  # a damaged file raises almost anything
         raise InputError(
             f"{path}: expected a whole Keras model file. Received: a damaged one ({cause(error)})"

@@ -31,8 +31,8 @@ def pruned_count(sparsity: float, size: int) -> int:
     Raises:
         InputError: the sparsity lies outside [0, 1) or is not a number.
     """
-    number: object = sparsity  # callers may give anything
-    if not isinstance(number, Real) or isinstance(number, bool) or not 0 <= sparsity < 1:  # also refuses NaN
+    given: object = sparsity  # callers may give anything
+    if isinstance(given, bool) or not isinstance(given, Real) or not 0 <= sparsity < 1:  # also refuses NaN
         raise InputError(f"Expected a sparsity in [0, 1), for example 0.9. Received: sparsity={sparsity!r}")
     if sparsity == 0 or size == 0:
         return 0
