@@ -57,7 +57,7 @@ FILES = {
     ),
     "gzip": Fault(holding(b"\x1f\x8b\x08\x00"), read_npz, "a gzip file"),
     "parquet": Fault(holding(b"PAR1\x15\x04"), read_npz, "a Parquet file"),
-    "empty": Fault(holding(b""), read_npz, "an empty file"),
+    "empty": Fault(holding(b""), read_npz, "an empty one"),
     "noise": Fault(holding(bytes(range(1, 60))), read_npz, "a file of another kind"),
     "folder": Fault(lambda folder: folder, read_npz, "which is no file"),
     "fifo": Fault(fifo, read_npz, "which is no file"),
