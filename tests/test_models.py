@@ -378,6 +378,30 @@ def test_a_layout_is_told_by_the_content_not_by_the_name(folder, layout, name):
         np.testing.assert_array_equal(mine, written)
 
 
+class Blocks(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.blocks = [[layers.Dense(4)], [layers.Dense(2)]]
+        self(np.ones((1, 4), np.float32))
+
+    def call(self, x):
+        return self.blocks[1][0](self.blocks[0][0](x))
+
+
+def test_weights_that_keras_would_leave_random_are_refused(folder):
+    """Older versions of Keras 3 leave out the layers of lists in lists; this one only warns of it."""
+    model = Blocks()
+    model.save_weights(folder / "given.weights.h5")
+    params = settings(builder="any:one", weights="given.weights.h5")
+    for mine, written in zip(starting_weights(params, Blocks()), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(mine, written)
+    with h5py.File(folder / "given.weights.h5", "r+") as file:
+        del file["blocks"]
+        file["vars/0"] = np.ones(3)
+    with pytest.raises(InputError, match=r"expected weights of this network. Received: UserWarning: Skipping nested"):
+        starting_weights(params, Blocks())
+
+
 @pytest.mark.parametrize("suffix", [".weights.h5", ".h5"])
 def test_what_keras_refuses_is_refused(folder, suffix):
     save_as(nested_frozen(), folder / f"given{suffix}")

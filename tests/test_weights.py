@@ -256,9 +256,13 @@ def test_masks_are_kept_bit_by_bit(tmp_path):
     for mask, loaded in zip(masks, load_masks(tmp_path / "masks.npz"), strict=True):
         assert loaded.dtype == bool
         np.testing.assert_array_equal(mask, loaded)
-    np.savez(tmp_path / "other.npz", np.ones(3))
-    with pytest.raises(InputError, match="expected masks written by save_masks"):
-        load_masks(tmp_path / "other.npz")
+    others = [
+        {"count": 1, "bits_0": np.zeros(1, np.uint8), "shape_0": shape} for shape in ([10**6] * 3, [9], [-3], 0.5)
+    ]
+    for other in ({"a": np.ones(3)}, {"count": [1, 2]}, {"count": 10**18}, {"count": np.inf}, *others):
+        np.savez(tmp_path / "other.npz", **other)
+        with pytest.raises(InputError, match="expected masks written by save_masks"):
+            load_masks(tmp_path / "other.npz")
 
 
 def bad_files(folder):

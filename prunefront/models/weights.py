@@ -137,11 +137,17 @@ def load_masks(path: Path) -> Masks:
     """Reads what `save_masks` wrote: boolean arrays, True = kept. Raises InputError for any other file."""
     arrays = read_npz(Path(path))
     try:
-        shapes = [tuple(arrays[f"shape_{i}"]) for i in range(int(arrays["count"]))]
-        bits = [np.unpackbits(arrays[f"bits_{i}"], count=math.prod(shape)) for i, shape in enumerate(shapes)]
-        return [b.astype(bool).reshape(shape) for b, shape in zip(bits, shapes, strict=True)]
-    except (KeyError, TypeError, ValueError) as error:
+        shapes = [tuple(arrays[f"shape_{i}"].tolist()) for i in range(int(arrays["count"]))]
+        return [_unpacked(arrays[f"bits_{i}"], shape) for i, shape in enumerate(shapes)]
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{path}: expected masks written by save_masks. Received: another file ({error})") from None
+
+
+def _unpacked(bits: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    size = math.prod(shape)
+    if bits.shape != (-(-size // 8),):  # fewer would be filled up with zeros, whatever the shape says
+        raise ValueError(f"{bits.size} bytes for a mask of shape {shape}")
+    return np.unpackbits(bits, count=size).astype(bool).reshape(shape)
 
 
 def check_shapes(weights: Sequence[np.ndarray], model: "keras.Model", origin: str) -> None:

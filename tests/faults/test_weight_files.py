@@ -8,8 +8,10 @@ import zlib
 import h5py
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from prunefront import certify, load_weights, save_masks, verify
+from prunefront import InputError, certify, load_weights, save_masks, verify
 from prunefront.common.arrays import read_npz
 from prunefront.common.params import Model
 from prunefront.common.runtime import keras
@@ -380,6 +382,33 @@ def test_declared_sizes_are_looked_at_first(kind, tmp_path, monkeypatch):
     path = make(tmp_path)
     for meet in meets:
         refused(Fault(lambda _, path=path: path, meet, message), tmp_path)
+
+
+FLIPS = st.lists(st.tuples(st.integers(0, 10**6), st.integers(0, 255)), min_size=1, max_size=5)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """A file of each kind whose bytes are guarded by a checksum, and a certificate."""
+    folder = tmp_path_factory.mktemp("whole")
+    network().save(folder / "a.keras")
+    np.savez_compressed(folder / "a.npz", np.ones((3, 3)), np.zeros(4))
+    certify(folder / "a.npz").rename(folder / "earlier.json")
+    return folder
+
+
+@settings(max_examples=60, deadline=None)
+@given(name=st.sampled_from(["a.keras", "a.npz", "earlier.json"]), flips=FLIPS, kept=st.floats(0.5, 1))
+def test_damage_anywhere_is_answered_by_one_line(whole, name, flips, kept):
+    content = bytearray((whole / name).read_bytes())
+    for at, value in flips:
+        content[at % len(content)] = value
+    damaged = whole / f"damaged-{name}"
+    damaged.write_bytes(content[: max(1, int(len(content) * kept))])
+    try:
+        verify(whole / "a.npz", damaged) if name.endswith(".json") else load_weights(damaged)
+    except InputError as error:
+        assert "\n" not in str(error)  # noqa: PT017
 
 
 def test_what_is_large_and_allowed_is_read(tmp_path, monkeypatch):
