@@ -30,9 +30,15 @@ FREE_OF_TENSORFLOW = [
     *(p for p in FILES if p.parent.name in ("common", "pruning", "sources", "data", "methods") or p.parent == PACKAGE),
     *(
         PACKAGE / name
-        for name in ("models/weights.py", "models/certificate.py", "pipeline/store.py", "pipeline/stage.py")
+        for name in (
+            "models/weights.py",
+            "models/certificate.py",
+            "pipeline/points.py",
+            "pipeline/store.py",
+            "pipeline/stage.py",
+        )
     ),
-    *(PACKAGE / name for name in ("frontier/pareto.py", "frontier/figures.py")),
+    *(PACKAGE / name for name in ("frontier/pareto.py", "frontier/figures.py", "frontier/summary.py")),
 ]
 NOT_FREE = {PACKAGE / "common" / "runtime.py", PACKAGE / "data" / "batches.py"}
 

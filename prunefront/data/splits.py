@@ -3,14 +3,15 @@
 The prepared folder holds `train_x.npy`, `train_y.npy`, the same for `validation` and `test`, and `about.json`.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import numpy as np
+from pydantic import BaseModel, Field
 
-from prunefront.common.errors import InputError
+from prunefront.common.errors import InputError, cause
+from prunefront.common.files import read_json
 from prunefront.data.rows import RowsOnDisk
 
 PREPARED = Path("data/prepared")
@@ -34,6 +35,14 @@ class Split:
     y: np.ndarray
 
 
+class About(BaseModel, frozen=True, allow_inf_nan=False):
+    """What prepared splits are about; `streamed` is whether the examples stay on disk."""
+
+    class_names: Annotated[tuple[str, ...], Field(min_length=2)]
+    pixel_range: PixelRange
+    streamed: bool
+
+
 def read_split(name: str, folder: Path = PREPARED) -> Split:
     """One prepared split as a network takes it: uint8 images scaled to float32, integers as int32, others as float32.
 
@@ -46,18 +55,28 @@ def read_split(name: str, folder: Path = PREPARED) -> Split:
         InputError: the data have not been prepared, or the files are damaged.
     """
     about = _read_about(folder)
-    scale = None if about["pixel_range"] is None else tuple(about["pixel_range"])
 
     def convert(x: np.ndarray) -> np.ndarray:
-        return scaled(x, scale)
+        return scaled(x, about.pixel_range)
 
     try:
-        y = np.load(folder / f"{name}_y.npy", allow_pickle=False)
+        y = _read_npy(folder / f"{name}_y.npy")
         path = folder / f"{name}_x.npy"
-        x = RowsOnDisk(path, convert) if about["streamed"] else convert(np.load(path, allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
-        raise _unprepared(folder, error) from None
+        x = RowsOnDisk(path, convert) if about.streamed else convert(_read_npy(path))
+        if not (x.ndim > 1 and y.shape == (len(x),) and y.dtype == np.int64 and len(y)):
+            raise ValueError(f"{name} examples of shape {x.shape} and labels of shape {y.shape} and dtype {y.dtype}")
+        if not 0 <= y.min() <= y.max() < len(about.class_names):
+            raise ValueError(f"labels from {y.min()} to {y.max()} and {len(about.class_names)} classes")
+        if isinstance(x, np.ndarray) and not np.isfinite(x).all():
+            raise ValueError("NaN or infinity")
+    except Exception as error:  # a damaged file raises almost anything
+        raise _unprepared(folder, cause(error)) from None
     return Split(x, y)
+
+
+def _read_npy(path: Path) -> np.ndarray:
+    with path.open("rb") as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
 
 
 def scaled(x: np.ndarray, pixel_range: PixelRange) -> np.ndarray:
@@ -79,20 +98,19 @@ def scaled(x: np.ndarray, pixel_range: PixelRange) -> np.ndarray:
 
 def read_class_names(folder: Path = PREPARED) -> tuple[str, ...]:
     """The names of the classes, in the order of their numbers."""
-    return tuple(_read_about(folder)["class_names"])
+    return _read_about(folder).class_names
 
 
-def _read_about(folder: Path) -> dict[str, Any]:
+def _read_about(folder: Path) -> About:
     try:
-        about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
-        return {key: about[key] for key in ("class_names", "pixel_range", "streamed")}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _unprepared(folder, error) from None
+        return read_json(folder / "about.json", About)
+    except InputError as error:
+        raise _unprepared(folder, str(error)) from None
 
 
-def _unprepared(folder: Path, error: Exception) -> InputError:
+def _unprepared(folder: Path, received: str) -> InputError:
     return InputError(
-        f"Expected prepared data in {folder}; run `dvc repro`, or first `prunefront prepare`. Received: {error}"
+        f"Expected prepared data in {folder}; run `dvc repro`, or first `prunefront prepare`. Received: {received}"
     )
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from prunefront.common.arrays import read_npz
-from prunefront.common.errors import InputError
+from prunefront.common.errors import InputError, cause
 from prunefront.common.params import NO_FILE, Data
 from prunefront.sources.images import ImageFiles, images_by_class, resize
 from prunefront.sources.splits import Dataset, Labelled, carve, check, check_labels
@@ -79,7 +79,7 @@ def _npz(params: Data) -> tuple[dict[str, Labelled], list[str]]:
                 raise InputError(f"{params.path}: expected an array {key}. Received: {', '.join(sorted(arrays))}")
         splits[name] = _from_arrays(arrays[x_key], arrays[y_key], f"{params.path}: {y_key}", params)
     if "class_names" in arrays:
-        return splits, [n.decode() if isinstance(n, bytes) else str(n) for n in arrays["class_names"].ravel().tolist()]
+        return splits, _class_names(arrays["class_names"], params.path)
     columns = arrays["y_train"].shape[1] if arrays["y_train"].ndim == 2 else 0  # one-hot rows name all classes
     classes = max(columns, 1 + max(int(split.y.max(initial=-1)) for split in splits.values()))
     if classes > len(splits["train"].y):
@@ -88,6 +88,17 @@ def _npz(params: Data) -> tuple[dict[str, Labelled], list[str]]:
             f"Received: a label {classes - 1} and {len(splits['train'].y)} training examples"
         )
     return splits, [str(label) for label in range(classes)]
+
+
+def _class_names(names: np.ndarray, path: Path) -> list[str]:
+    """Text, or whole numbers as text, one for each class."""
+    try:
+        if names.ndim == 1 and names.dtype.kind in "SUiu":
+            return [n.decode() if isinstance(n, bytes) else str(n) for n in names.tolist()]
+        received = f"an array of shape {names.shape} and dtype {names.dtype}"
+    except UnicodeDecodeError as error:
+        received = cause(error)
+    raise InputError(f"{path}: expected class_names as texts in UTF-8, shape (classes,). Received: {received}")
 
 
 def _from_arrays(x: np.ndarray, y: np.ndarray, where: str, params: Data) -> Labelled:
