@@ -11,18 +11,14 @@ def pareto(params: ParamsOption = PARAMS) -> None:
     """
     import warnings
 
-    import pandas as pd
-
     from prunefront.common.params import load_params
     from prunefront.data.splits import majority_doubt, read_class_names
-    from prunefront.frontier.submission import choose, load_frontier, submit
+    from prunefront.frontier.submission import choose, load_baselines, load_frontier, submit
     from prunefront.pipeline.run import open_run
-    from prunefront.pipeline.store import load_rows
 
     settings = load_params(params)
     points = load_frontier(settings)
-    baselines = pd.concat([load_rows("baseline", seed) for seed in settings.seeds], ignore_index=True)
-    chosen, above_gate = choose(points, baselines)
+    chosen, above_gate = choose(points, load_baselines(settings))
     if not above_gate:
         print(f"no operating point is above the accuracy gate ({settings.pareto.gate}): submitting the dense baseline")
     opened = open_run("pareto", settings, int(chosen["seed"]))

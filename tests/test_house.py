@@ -35,11 +35,12 @@ FREE_OF_TENSORFLOW = [
             "models/weights.py",
             "models/weight_files.py",
             "models/certificate.py",
+            "pipeline/points.py",
             "pipeline/store.py",
             "pipeline/stage.py",
         )
     ),
-    *(PACKAGE / name for name in ("frontier/pareto.py", "frontier/figures.py")),
+    *(PACKAGE / name for name in ("frontier/pareto.py", "frontier/figures.py", "frontier/summary.py")),
 ]
 NOT_FREE = {PACKAGE / "common" / "runtime.py", PACKAGE / "data" / "batches.py"}
 

@@ -28,7 +28,7 @@ def test_code_dependencies_are_what_the_stage_imports(stage):
 
 @pytest.mark.parametrize("stage", PIPELINE)
 def test_stage_command_and_file_go_by_one_name(stage):
-    assert PIPELINE[stage]["cmd"].split(" --")[0] == f"python -m stages.{stage}"
+    assert PIPELINE[stage]["cmd"].split(" ${")[0] == f"python -m stages.{stage}"
     assert stage in COMMANDS
     assert all(
         next(iter(out.values()))["persist"] for kind in ("outs", "metrics") for out in PIPELINE[stage].get(kind, [])

@@ -56,28 +56,34 @@ def _about(
 def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def guarded(*args: object, **kwargs: object) -> None:
-        from prunefront.common.errors import InputError
+        from prunefront.common.errors import InputError, cause
 
         warnings.showwarning = _show_warning
+        if any(action == "error" for action, *_ in warnings.filters):  # PYTHONWARNINGS: libraries warn of much
+            warnings.resetwarnings()
+            for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
+                warnings.simplefilter("ignore", category)
         try:
             command(*args, **kwargs)
         except InputError as error:
             _fail(str(error))
         except MemoryError:
             _fail("expected data that fit into memory. Received: more; make data.image_size smaller")
+        except RecursionError:
+            _fail("expected files and models that are nested less deeply. Received: more than Python's stack holds")
         except UnicodeEncodeError as error:
             name = ascii(error.object[error.start :][:40])
             _fail(f"expected a locale that can write every name; set LC_ALL=C.UTF-8 or PYTHONUTF8=1. Received: {name}")
         except OSError as error:
-            _fail(f"expected to read and write files here. Received: {error}")
+            _fail(f"expected to read and write files here. Received: {cause(error)}")
 
     return guarded
 
 
 def _fail(message: str) -> None:
-    typer.echo(f"error: {message}", err=True)
+    typer.echo(f"error: {' '.join(message.split())}", err=True)
     raise typer.Exit(1) from None
 
 
 def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    typer.echo(f"warning: {message}", err=True)
+    typer.echo(f"warning: {' '.join(str(message).split())}", err=True)

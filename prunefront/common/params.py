@@ -1,6 +1,7 @@
 """The parameters of a run: `params.yaml`, checked before anything is done."""
 
 import difflib
+import reprlib
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Self, get_args, get_origin
@@ -8,6 +9,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self, get_args, get_orig
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     ValidationError,
@@ -17,9 +19,8 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
-from prunefront.common.errors import InputError
+from prunefront.common.errors import InputError, cause
 
 NO_FILE = Path("inputs/none")
 """The path that means "no file of one's own": a DVC dependency cannot be empty."""
@@ -28,14 +29,16 @@ NO_FILE = Path("inputs/none")
 Level = Annotated[float, Field(ge=0, lt=1, strict=True)]
 Share = Annotated[float, Field(ge=0, le=1, strict=True)]
 Fraction = Annotated[float, Field(gt=0, lt=1, strict=True)]
-Count = Annotated[int, Field(ge=1, strict=True)]
-Epochs = Annotated[int, Field(ge=0, strict=True)]
+Count = Annotated[int, Field(ge=1, le=10**6, strict=True)]
+Epochs = Annotated[int, Field(ge=0, le=10**6, strict=True)]
 Seed = Annotated[int, Field(ge=0, lt=2**32, strict=True)]
 Side = Annotated[int, Field(ge=1, le=4096, strict=True)]
 Pixels = tuple[Side, Side]
-Amount = Annotated[float, Field(ge=0, strict=True)]
+Amount = Annotated[float, Field(ge=0, le=1000, strict=True)]
 PixelValue = Annotated[float, Field(ge=-1000, le=1000, strict=True)]
-Positive = Annotated[float, Field(gt=0, strict=True)]
+Positive = Annotated[float, Field(gt=0, le=1000, strict=True)]
+Flag = Annotated[bool, Field(strict=True)]
+Text = Annotated[str, Field(strict=True)]
 # DVC reads recipes.NAME as a path of keys
 RecipeName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 BUILDER = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
@@ -43,12 +46,19 @@ Allocation = Literal["global", "uniform", "erk", "lamp"]
 
 
 def _not_empty(path: Path) -> Path:
-    if path == Path():
+    if path == Path() or "\0" in str(path):
         raise ValueError(f"expected a path; {NO_FILE} stands for none")
     return path
 
 
+def _no_lookalike(value: object) -> object:
+    if type(value) is not int:  # `true` and 1.0 equal 1
+        raise ValueError("input should be 1 or 3")
+    return value
+
+
 OwnPath = Annotated[Path, AfterValidator(_not_empty)]
+Channels = Annotated[Literal[1, 3], BeforeValidator(_no_lookalike)]
 
 
 def _one_of_three(value: Any, check: ValidatorFunctionWrapHandler) -> Any:
@@ -81,7 +91,7 @@ class Data(Section):
     path: OwnPath
     cifar10: Cifar10
     image_size: Pixels | None
-    channels: Literal[1, 3]
+    channels: Channels
     pixel_range: AutoRange
     validation_fraction: Fraction
     test_fraction: Fraction
@@ -100,10 +110,10 @@ class Model(Section):
     path: OwnPath
     builder: Annotated[str, Field(pattern=BUILDER)] | None
     code: OwnPath
-    application: str | None
+    application: Text | None
     weights: OwnPath
     outputs: Literal["auto", "logits", "probabilities"]
-    trust: Annotated[bool, Field(strict=True)]
+    trust: Flag
 
     @property
     def built_in(self) -> bool:
@@ -127,7 +137,7 @@ class Recipe(Section):
     warmup_epochs: Epochs
     weight_decay: Amount
     label_smoothing: Level
-    flip: bool
+    flip: Flag
     shift: Annotated[int, Field(ge=0, le=4096, strict=True)]
     dropout: Amount
     distillation: Share
@@ -142,7 +152,7 @@ class Training(Section):
     epochs: Epochs
     batch_size: Count
     learning_rate: Positive
-    recipe: str
+    recipe: Text
 
 
 class Baseline(Training):
@@ -167,9 +177,9 @@ class Levels(Section):
 
 
 class Prune(Levels):
-    biases: bool
-    include: tuple[str, ...]
-    exclude: tuple[str, ...]
+    biases: Flag
+    include: tuple[Text, ...]
+    exclude: tuple[Text, ...]
 
 
 class Recalibrate(Levels):
@@ -341,8 +351,8 @@ def load_params(path: Path) -> Params:
             f"Expected a parameter file, run the command in the project's folder. Received: {path}, which "
             "does not exist"
         ) from None
-    except (OSError, ValueError, YAMLError) as error:  # a date that does not exist is a ValueError
-        raise InputError(f"{path}: expected a readable YAML file. Received: {error}") from None
+    except Exception as error:  # a date that does not exist, a number of 5,000 digits, lists 5,000 deep
+        raise InputError(f"{path}: expected a readable YAML file. Received: {cause(error)}") from None
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected sections such as `data:` and `masked:`. Received: {type(content).__name__}")
     try:
@@ -355,7 +365,7 @@ def _explain(error: ValidationError) -> str:
     # A misspelt parameter is missing as well: the unknown name tells more.
     errors: list[ErrorDetails] = sorted(error.errors(), key=lambda e: e["type"] != "extra_forbidden")
     first, count = errors[0], len(errors)
-    where = ".".join(str(part) for part in first["loc"])
+    where = ".".join(str(part)[:80] for part in first["loc"])
     more = f" (and {count - 1} more)" if count > 1 else ""
     if first["type"] == "extra_forbidden":
         known = _fields_at(first["loc"][:-1])
@@ -366,8 +376,18 @@ def _explain(error: ValidationError) -> str:
         every = "`prunefront preset default --params default.yaml` writes every one"
         return f"missing parameter '{where}': add it, {every}{more}"
     message = first["msg"].removeprefix("Value error, ")
-    received = "" if isinstance(first["input"], dict) else f" Received: {first['input']!r}"
+    received = "" if isinstance(first["input"], dict) else f" Received: {_shown(first['input'])}"
     return f"{where + ': ' if where else ''}{message[0].lower() + message[1:]}.{received}{more}"
+
+
+def _shown(value: object) -> str:
+    """A value as text, however long or deep it is."""
+    short = reprlib.Repr()
+    short.maxstring = short.maxother = 80
+    try:
+        return short.repr(value)
+    except ValueError:  # Python writes no number of more than 4,300 digits
+        return "a number of thousands of digits"
 
 
 def _fields_at(location: tuple[int | str, ...]) -> list[str]:

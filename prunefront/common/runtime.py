@@ -6,8 +6,13 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
-# before Keras is imported
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+from prunefront.common.errors import InputError, cause
+
+# before Keras is imported; an empty one would leave the choice to the user's keras.json
+BACKEND = os.environ.get("KERAS_BACKEND") or "tensorflow"
+if BACKEND != "tensorflow":
+    raise InputError(f"Expected Keras on TensorFlow; unset KERAS_BACKEND. Received: KERAS_BACKEND={BACKEND}")
+os.environ["KERAS_BACKEND"] = BACKEND
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
@@ -36,9 +41,17 @@ def _quiet_stderr() -> Iterator[None]:
             os.close(original)
 
 
-with _quiet_stderr():
-    import keras
-    import tensorflow as tf
+try:
+    with _quiet_stderr():
+        import keras
+        import tensorflow as tf
+except Exception as error:  # both read files and the environment
+    raise InputError(
+        f"Expected Keras and TensorFlow to start; look at what the environment sets (KERAS_*), and at keras.json in "
+        f"~/.keras or KERAS_HOME. Received: {cause(error)}"
+    ) from None
+if keras.config.backend() != BACKEND:  # imported before, by a program that uses the library
+    raise InputError(f"Expected Keras on TensorFlow. Received: Keras on {keras.config.backend()}")
 
 tf.get_logger().setLevel("ERROR")  # each level retrains a new network, which TensorFlow takes for a mistake
 
@@ -48,10 +61,17 @@ __all__ = ["keras", "set_up", "tf"]
 def set_up(precision: str, seed: int) -> None:
     """Seeds Python, NumPy and TensorFlow, makes operations deterministic, and sets the precision of new layers.
 
+    What the user's keras.json and KERAS_MAX_EPOCHS set counts for nothing: results follow from the parameters.
+
     Args:
         precision: a Keras dtype policy, "float32" or "mixed_bfloat16".
         seed: in [0, 2**32).
     """
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_max_epochs(None)
+    keras.config.set_max_steps_per_epoch(None)
     keras.config.set_dtype_policy(precision)
     tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
-from prunefront.common.errors import InputError
+from prunefront.common.errors import InputError, cause
+from prunefront.common.files import read_json
 from prunefront.data.rows import RowsOnDisk
 
 PREPARED = Path("data/prepared")
@@ -39,6 +40,14 @@ class Split:
     y: np.ndarray
 
 
+class About(BaseModel, frozen=True, allow_inf_nan=False):
+    """What prepared splits are about; `streamed` is whether the examples stay on disk."""
+
+    class_names: Annotated[tuple[str, ...], Field(min_length=2)]
+    pixel_range: PixelRange
+    streamed: bool
+
+
 def read_split(name: str, folder: Path = PREPARED) -> Split:
     """One prepared split as a network takes it: uint8 images scaled to float32, integers as int32, others as float32.
 
@@ -59,11 +68,14 @@ def read_split(name: str, folder: Path = PREPARED) -> Split:
         y = _read_npy(folder / f"{name}_y.npy")
         path = folder / f"{name}_x.npy"
         x = RowsOnDisk(path, convert) if about.streamed else convert(_read_npy(path))
-    except (OSError, ValueError, EOFError) as error:
-        raise _unprepared(folder, error) from None
-    known = y.dtype == np.int64 and y.ndim == 1 and len(y) > 0 and 0 <= y.min() <= y.max() < len(about.class_names)
-    if not known or x.ndim < 1 or len(x) != len(y):
-        raise _unprepared(folder, ValueError(f"{name}_x.npy and {name}_y.npy are no examples and their classes"))
+        if not (x.ndim >= 1 and y.shape == (len(x),) and y.dtype == np.int64 and len(y)):
+            raise ValueError(f"{name} examples of shape {x.shape} and labels of shape {y.shape} and dtype {y.dtype}")
+        if not 0 <= y.min() <= y.max() < len(about.class_names):
+            raise ValueError(f"labels from {y.min()} to {y.max()} and {len(about.class_names)} classes")
+        if isinstance(x, np.ndarray) and not np.isfinite(x).all():
+            raise ValueError("NaN or infinity")
+    except Exception as error:  # a damaged file raises almost anything
+        raise _unprepared(folder, cause(error)) from None
     return Split(x, y)
 
 
@@ -117,26 +129,16 @@ def majority_doubt(y: np.ndarray, class_names: Sequence[str], gate: float) -> st
     )
 
 
-class _About(BaseModel):
-    """What the prepared splits are about, as `prepare` writes it."""
-
-    class_names: Annotated[tuple[str, ...], Field(min_length=2)]
-    pixel_range: PixelRange
-    streamed: Annotated[bool, Field(strict=True)]
-
-
-def _read_about(folder: Path) -> _About:
+def _read_about(folder: Path) -> About:
     try:
-        return _About.model_validate_json((folder / "about.json").read_bytes())
-    except ValidationError as error:
-        raise _unprepared(folder, ValueError(f"about.json: {error.errors()[0]['msg']}")) from None
-    except OSError as error:
-        raise _unprepared(folder, error) from None
+        return read_json(folder / "about.json", About)
+    except InputError as error:
+        raise _unprepared(folder, str(error)) from None
 
 
-def _unprepared(folder: Path, error: Exception) -> InputError:
+def _unprepared(folder: Path, received: str) -> InputError:
     return InputError(
-        f"Expected prepared data in {folder}; run `dvc repro`, or first `prunefront prepare`. Received: {error}"
+        f"Expected prepared data in {folder}; run `dvc repro`, or first `prunefront prepare`. Received: {received}"
     )
 
 

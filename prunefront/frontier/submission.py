@@ -7,14 +7,16 @@ from pathlib import Path
 import pandas as pd
 
 from prunefront.common.errors import InputError
-from prunefront.common.files import digest, replacing, write_json
+from prunefront.common.files import alone, digest, replacing, write_json
 from prunefront.common.params import METHODS, NULL_BASELINES, Params
 from prunefront.frontier.figures import draw_frontier
 from prunefront.frontier.pareto import hypervolumes, scored, select
+from prunefront.frontier.summary import Dense, Submitted, Summary, Zeros
 from prunefront.models.certificate import certify
 from prunefront.models.weights import load_weights
+from prunefront.pipeline.points import COUNTED_OVER
 from prunefront.pipeline.run import Run
-from prunefront.pipeline.store import COUNTED_OVER, FRONTIER, PICTURE, SUBMITTED, SUMMARY, load_rows, weights_file
+from prunefront.pipeline.store import FRONTIER, PICTURE, SUBMITTED, SUMMARY, load_rows, weights_file
 from prunefront.training.trainer import evaluate
 
 
@@ -42,9 +44,15 @@ def load_frontier(params: Params) -> pd.DataFrame:
 
 
 def _rows(stages: Sequence[str], params: Params) -> pd.DataFrame | None:
-    tables = [load_rows(stage, seed) for stage in stages if params.levels(stage) for seed in params.seeds]
-    filled = [table for table in tables if not table.empty]
-    return pd.concat(filled, ignore_index=True) if filled else None
+    levels = {stage: params.levels(stage) for stage in stages if params.levels(stage)}
+    tables = [load_rows(stage, seed, levels[stage]) for stage in levels for seed in params.seeds]
+    return pd.concat(tables, ignore_index=True) if tables else None
+
+
+def load_baselines(params: Params) -> pd.DataFrame:
+    """The row of each seed's dense network. Raises InputError if one is missing or damaged."""
+    tables = [load_rows("baseline", seed, params.levels("baseline")) for seed in params.seeds]
+    return pd.concat(tables, ignore_index=True)
 
 
 def choose(points: pd.DataFrame, baselines: pd.DataFrame) -> tuple[pd.Series, bool]:
@@ -71,7 +79,7 @@ def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool) 
     Raises:
         InputError: the weights on disk are not those that the row was measured on.
     """
-    dense = load_rows("baseline", run.seed).iloc[0]
+    dense = load_rows("baseline", run.seed, run.params.levels("baseline")).iloc[0]
     test, model = run.read("test"), run.model
 
     def tested(row: pd.Series) -> float:
@@ -83,33 +91,33 @@ def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool) 
     accuracy, dense_accuracy = tested(chosen), tested(dense)
     points = points.assign(test_accuracy=[tested(row) for _, row in points.iterrows()])
 
-    with replacing(SUBMITTED) as partial:
-        shutil.copyfile(source, partial)
-    certify(SUBMITTED)
-    with replacing(FRONTIER) as partial:
-        points.to_csv(partial, index=False, lineterminator="\n")
-    draw_frontier(points, run.params.pareto.gate, chosen, PICTURE)
-    submitted = {
-        "method": str(chosen["method"]),
-        "seed": int(chosen["seed"]),
-        "above_gate": above_gate,
-        "target_sparsity": float(chosen["target_sparsity"]),
-        "sparsity": float(chosen["sparsity"]),
-        "nonzero": int(chosen["nonzero"]),
-        "val_accuracy": float(chosen["val_accuracy"]),
-        "score": float(chosen["score"]),
-        "test_accuracy": accuracy,
-        "ledger": {
-            kind: {"zeros": int(chosen[f"{kind}_zeros"]), "parameters": int(chosen[f"{kind}_parameters"])}
-            for kind in COUNTED_OVER
-        },
-    }
-    baseline = {
-        "seed": run.seed,
-        "val_accuracy": float(dense["val_accuracy"]),
-        "test_accuracy": dense_accuracy,
-    }
-    write_json(SUMMARY, {"submitted": submitted, "baseline": baseline, "hypervolume": hypervolumes(points)})
+    summary = Summary(
+        submitted=Submitted(
+            method=str(chosen["method"]),
+            seed=int(chosen["seed"]),
+            above_gate=above_gate,
+            target_sparsity=float(chosen["target_sparsity"]),
+            sparsity=float(chosen["sparsity"]),
+            nonzero=int(chosen["nonzero"]),
+            val_accuracy=float(chosen["val_accuracy"]),
+            score=float(chosen["score"]),
+            test_accuracy=accuracy,
+            ledger={
+                kind: Zeros(zeros=int(chosen[f"{kind}_zeros"]), parameters=int(chosen[f"{kind}_parameters"]))
+                for kind in COUNTED_OVER
+            },
+        ),
+        baseline=Dense(seed=run.seed, val_accuracy=float(dense["val_accuracy"]), test_accuracy=dense_accuracy),
+        hypervolume=hypervolumes(points),
+    )
+    with alone(SUMMARY.with_suffix("")):  # for all files together: they belong to one run
+        with replacing(SUBMITTED) as partial:
+            shutil.copyfile(source, partial)
+        certify(SUBMITTED)
+        with replacing(FRONTIER) as partial:
+            points.to_csv(partial, index=False, lineterminator="\n")
+        draw_frontier(points, run.params.pareto.gate, chosen, PICTURE)
+        write_json(SUMMARY, summary.model_dump())
 
 
 def _measured(row: pd.Series) -> Path:

@@ -19,7 +19,7 @@ from prunefront.data.batches import at_hand, converted
 from prunefront.data.splits import Split
 from prunefront.models.built_in import build_network
 from prunefront.models.layers import layers_of
-from prunefront.models.model_files import import_own, load_model
+from prunefront.models.model_files import import_own, load_model, own_code
 from prunefront.models.weights import check_shapes, layout, load_weights
 from prunefront.pruning.masks import Weights
 
@@ -234,13 +234,8 @@ def _from_builder(builder: str, input_shape: tuple[int, ...], classes: int) -> "
     if not callable(function):
         received = "none of that name" if function is None else repr(function)
         raise InputError(f"model.builder: expected a function {name} in {module}. Received: {received}")
-    try:
+    with own_code(f"model.builder: expected {builder}({tuple(input_shape)}, {classes}) to return a Keras model"):
         model = function(tuple(input_shape), classes)
-    except (Exception, SystemExit) as error:  # whatever the function does
-        raise InputError(
-            f"model.builder: expected {builder}({tuple(input_shape)}, {classes}) to return a Keras model. "
-            f"Received: {cause(error)}"
-        ) from None
     if not isinstance(model, keras.Model):
         raise InputError(
             f"model.builder: expected {builder} to return a keras.Model. Received: {type(model).__module__}."

@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import json
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import h5py
 from prunefront.common.errors import InputError, cause
 from prunefront.common.files import check_fetched
 from prunefront.common.params import NO_FILE
+from prunefront.common.patching import replaced
 from prunefront.common.runtime import keras
 from prunefront.models.archives import check_weights, open_archive
 
@@ -39,8 +41,7 @@ def load_model(path: Path, trust: bool, code: Path = NO_FILE) -> "keras.Model":
     if path.suffix not in (".keras", ".h5", ".hdf5"):
         raise InputError(f"model.path: expected a .keras or .h5 file. Received: {path}")
     check_fetched(path)
-    config = _config(path)
-    custom = list(_custom_objects(config))
+    custom = _custom_objects(path)
     if custom and not trust:
         raise InputError(
             f"{path}: expected a model without code of its own. Received: {custom[0]['what']}; model.trust: true loads "
@@ -50,10 +51,11 @@ def load_model(path: Path, trust: bool, code: Path = NO_FILE) -> "keras.Model":
     try:
         objects = dict(_defined_in(code)) if trust and code != NO_FILE else {}
         objects |= {name: found for one in custom for name, found in _imported(one)}
-        return keras.saving.load_model(path, custom_objects=objects, compile=False, safe_mode=not trust)
-    except InputError:
+        with _no_exit():
+            return keras.saving.load_model(path, custom_objects=objects, compile=False, safe_mode=not trust)
+    except (InputError, KeyboardInterrupt):
         raise
-    except Exception as error:  # a damaged file, or a class that does not understand its configuration
+    except BaseException as error:  # a damaged file, or a class that does not understand its configuration
         custom_hint = "; for layers of your own, set model.trust: true, and model.code to the file that defines them"
         hint = custom_hint if "Unknown" in str(error) or "locate" in str(error) else ""
         raise InputError(
@@ -62,16 +64,15 @@ def load_model(path: Path, trust: bool, code: Path = NO_FILE) -> "keras.Model":
         ) from None
 
 
-def _config(path: Path) -> Any:
-    """The description of the model in a file, as JSON."""
+def _custom_objects(path: Path) -> list[dict[str, str]]:
+    """What the description of a model in a file, which is JSON, has that is not Keras's own."""
     try:
         if path.suffix == ".keras":
             with open_archive(path) as archive:
-                description = archive.read("config.json")
-            return json.loads(description)
+                return list(_not_keras(json.loads(archive.read("config.json"))))
         with h5py.File(path, "r") as file:
             text = file.attrs.get("model_config")
-            config = None if text is None else json.loads(text)
+        found = [] if text is None else list(_not_keras(json.loads(text)))
     except InputError:
         raise
     except Exception as error:  # a damaged file raises almost anything
@@ -82,14 +83,14 @@ def _config(path: Path) -> Any:
         raise InputError(
             f"{path}: expected a whole model, as model.save writes it. Received: weights only, for model.weights"
         )
-    return config
+    return found
 
 
-def _custom_objects(config: Any) -> Iterator[dict[str, str]]:
-    """What in a model's description is not Keras's own: Lambda layers, and classes and functions of other modules."""
+def _not_keras(config: Any) -> Iterator[dict[str, str]]:
+    """Lambda layers, and classes and functions of other modules than Keras's."""
     if isinstance(config, list):
         for item in config:
-            yield from _custom_objects(item)
+            yield from _not_keras(item)
     if not isinstance(config, dict):
         return
     name, module = config.get("class_name"), str(config.get("module") or "")
@@ -105,7 +106,7 @@ def _custom_objects(config: Any) -> Iterator[dict[str, str]]:
         }
     for key, value in config.items():
         if key != "compile_config":
-            yield from _custom_objects(value)
+            yield from _not_keras(value)
 
 
 def _imported(custom: dict[str, str]) -> Iterator[tuple[str, Any]]:
@@ -132,13 +133,38 @@ def _defined_in(code: Path) -> Iterator[tuple[str, Any]]:
 
 def import_own(module: str, origin: str) -> Any:
     """Imports a module of the user's own, from the folder that the command runs in."""
-    with _on_path(str(Path.cwd())):
-        try:
-            return importlib.import_module(module)
-        except (Exception, SystemExit) as error:  # whatever the module does
-            raise InputError(
-                f"{origin}: expected a module {module} that can be imported from this folder. Received: {cause(error)}"
-            ) from None
+    expected = f"{origin}: expected a module {module} that can be imported from this folder"
+    with _on_path(str(Path.cwd())), own_code(expected):
+        return importlib.import_module(module)
+
+
+@contextlib.contextmanager
+def own_code(expected: str) -> Iterator[None]:
+    """Runs code of the user's own: whatever it raises, or an end of the process, is an InputError that says `expected`.
+
+    Only an interruption from the keyboard goes through.
+    """
+    try:
+        with _no_exit():
+            yield
+    except (InputError, KeyboardInterrupt):
+        raise
+    except BaseException as error:
+        raise InputError(f"{expected}. Received: {cause(error)}") from None
+
+
+@contextlib.contextmanager
+def _no_exit() -> Iterator[None]:
+    """Makes `os._exit` an exception: a stage that wrote nothing must not end as if it had done its work."""
+    us, leave = os.getpid(), os._exit
+
+    def refuse(status: int) -> None:
+        if os.getpid() != us:  # a child of this process, which ends that way
+            leave(status)
+        raise SystemExit(f"os._exit({status})")
+
+    with replaced(os, "_exit", refuse):
+        yield
 
 
 @contextlib.contextmanager

@@ -116,13 +116,19 @@ def save_weights(path: Path, model: "keras.Model") -> None:
         InputError: the file read back differs from the model (a full or failing disk).
     """
     weights = model.get_weights()
-    with replacing(path) as partial:
+    with replacing(path, room=_largest(model)) as partial:
         model.save_weights(partial)
         with h5py.File(partial, "r+") as file:
             file.attrs[ORDER] = _locate(file, partial, weights)
         written = load_weights(partial)
         if len(written) != len(weights) or any(map(_differ, written, weights)):
             raise InputError(f"Expected {path} to hold the model's weights. Received: something else when read back")
+
+
+def _largest(model: "keras.Model") -> int:
+    """More bytes than a model's file will have: its arrays, the optimizer's too, and what HDF5 says of each."""
+    variables = [*model.weights, *getattr(getattr(model, "optimizer", None), "variables", [])]
+    return 2**16 + sum(variable.numpy().nbytes + 2**13 for variable in variables)
 
 
 def save_masks(path: Path, masks: Sequence[np.ndarray]) -> None:

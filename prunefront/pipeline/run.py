@@ -17,11 +17,11 @@ from prunefront.data.splits import Split, read_class_names, read_split
 from prunefront.models.build import as_model_input, build_model, fingerprint, starting_weights
 from prunefront.models.certificate import certify
 from prunefront.models.counts import count, describe
-from prunefront.models.layers import WeightInfo, describe_weights
+from prunefront.models.layers import WeightInfo, describe_weights, layers_of
 from prunefront.models.outputs import Outputs, find_outputs
 from prunefront.models.weights import check_shapes, load_weights, save_weights
+from prunefront.pipeline.points import COLUMNS
 from prunefront.pipeline.store import (
-    COLUMNS,
     kept_file,
     level_name,
     load_kept,
@@ -165,6 +165,8 @@ def open_run(stage: str, params: Params, seed: int) -> Run:
 
     make_model = partial(build_model, params.model, validation.x.shape[1:], classes)
     model = make_model()
+    if params.model.builder is not None:
+        make_model = partial(_alike, make_model, _kind(model), params.model.builder)
     validation = as_model_input(validation, model)
     weights = describe_weights(model, params.prune.biases, params.prune.include, params.prune.exclude)
     if not any(weight.prunable for weight in weights):
@@ -175,6 +177,20 @@ def open_run(stage: str, params: Params, seed: int) -> Run:
     outputs = find_outputs(model, classes, validation.x[:4], params.model.outputs)
     compile_classifier(model, outputs=outputs)
     return Run(stage, params, seed, make_model, model, weights, outputs, validation)
+
+
+def _alike(make_model: Callable[[], "keras.Model"], kind: object, builder: str) -> "keras.Model":
+    """A new network of the user's function, after a check that it is like the first."""
+    model = make_model()
+    if _kind(model) != kind:
+        raise InputError(f"model.builder: expected {builder} to build the same network each time. Received: another")
+    return model
+
+
+def _kind(model: "keras.Model") -> object:
+    """What two networks of one builder have in common."""
+    layers = [type(layer).__name__ for _, layer in layers_of(model)]
+    return layers, [(tuple(weight.shape), weight.dtype, weight.trainable) for weight in model.weights]
 
 
 def record(run: Run, points: Iterable[tuple[float, Weights]]) -> pd.DataFrame:

@@ -4,6 +4,8 @@
 `metrics/STAGE/SEED.csv` the rows of all its points.
 """
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -11,28 +13,13 @@ import pandas as pd
 from prunefront.common.errors import InputError
 from prunefront.common.files import digest, replacing, replacing_folder, write_json
 from prunefront.models.weights import load_weights
+from prunefront.pipeline.points import COLUMNS, FRONTIER_COLUMNS, read_points
 from prunefront.pruning.masks import Weights
 
 FRONTIER = Path("metrics/frontier.csv")
 SUMMARY = Path("metrics/pareto.json")
 PICTURE = Path("metrics/pareto.png")
 SUBMITTED = Path("models/submitted.weights.h5")
-
-COUNTED_OVER = ("kernel", "prunable", "trainable", "all")
-"""What zeros are counted over, see `counts.Counts`."""
-
-COLUMNS = [
-    "method",
-    "seed",
-    "target_sparsity",
-    "sparsity",
-    "nonzero",
-    "parameters",
-    "val_accuracy",
-    "val_loss",
-    "weights_sha256",
-    *(f"{kind}_{counts}" for kind in COUNTED_OVER for counts in ("zeros", "parameters")),
-]
 
 
 def level_name(level: float) -> str:
@@ -92,28 +79,36 @@ def load_kept(name: str, seed: int) -> Weights:
     return load_weights(path)
 
 
-def load_rows(stage: str, seed: int) -> pd.DataFrame:
-    """The rows of a stage's operating points, with the columns of `COLUMNS`; none if its levels are empty.
+def load_rows(stage: str, seed: int, levels: Sequence[float]) -> pd.DataFrame:
+    """The rows of a stage's operating points, with the columns of `COLUMNS`.
+
+    Args:
+        stage: its name.
+        seed: the replicate.
+        levels: target sparsities, of each of which there has to be a row.
 
     Raises:
-        InputError: the file is missing or damaged.
+        InputError: the file is missing, damaged, or of other points.
     """
     path = rows_file(stage, seed)
-    try:
-        rows = pd.read_csv(path, dtype={"method": str})
-    except FileNotFoundError:
+    again = f"run `dvc repro`, or first `prunefront {stage} --seed {seed}`"
+    if not path.exists():
+        raise InputError(f"Expected the results of stage {stage} for seed {seed}; {again}. Received: no file {path}")
+    rows = read_points(path, COLUMNS)
+    received = list(zip(rows["method"], rows["seed"], map(level_name, rows["target_sparsity"]), strict=True))
+    if received != [(stage, seed, level_name(level)) for level in levels]:
         raise InputError(
-            f"Expected the results of stage {stage} for seed {seed}; run `dvc repro`, or first "
-            f"`prunefront {stage} --seed {seed}`. Received: no file {path}"
-        ) from None
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: expected a CSV file of operating points. Received: {error}") from None
-    if list(rows.columns) != COLUMNS or rows.isna().to_numpy().any():
-        raise InputError(
-            f"{path}: expected a row per operating point with the columns {', '.join(COLUMNS)} and no gaps. "
-            f"Received: {len(rows)} rows with {', '.join(rows.columns)}"
+            f"{path}: expected a row of {stage}, seed {seed}, for each of its levels, {', '.join(map(str, levels))}; "
+            f"{again}. Received: {len(rows)} rows, {', '.join(map(str, rows['target_sparsity']))}"
         )
     return rows
+
+
+def load_result() -> pd.DataFrame:
+    """The rows of all methods together, as the last stage wrote them. Raises InputError if it has not run."""
+    if not FRONTIER.exists():
+        raise InputError(f"Expected results in {FRONTIER} and {SUMMARY}; run `dvc repro`. Received: no {FRONTIER}")
+    return read_points(FRONTIER, FRONTIER_COLUMNS)
 
 
 def write_rows(stage: str, seed: int, rows: pd.DataFrame, cost: dict[str, float]) -> None:
@@ -146,4 +141,8 @@ def summary(rows: pd.DataFrame) -> dict[str, object]:
 
 
 def _level(path: Path) -> float:
-    return float(path.name.removesuffix(".weights.h5")[1:].replace("_", ".")) / 100
+    """The level that a weight file is of. Raises InputError if it is of none."""
+    number = re.fullmatch(r"s(\d{1,2}(_\d+)?)\.weights\.h5", path.name)
+    if number is None:
+        raise InputError(f"{path.parent}: expected weight files of a stage, and no others. Received: {path.name}")
+    return float(number[1].replace("_", ".")) / 100

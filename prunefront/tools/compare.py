@@ -1,6 +1,7 @@
 """The frontiers of several runs, side by side: one table and one picture."""
 
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import pandas as pd
@@ -9,8 +10,12 @@ from matplotlib.figure import Figure
 from prunefront.common.errors import InputError
 from prunefront.common.files import replacing
 from prunefront.frontier.figures import NULL_STYLES, STYLES, label_axes, position
+from prunefront.pipeline.points import read_points
 
 NEEDED = ["method", "seed", "target_sparsity", "sparsity", "val_accuracy"]
+MOST_CURVES = 500
+"""That a table and a picture are made of in seconds."""
+DEFAULTS: dict[str, Any] = {"test_accuracy": float("nan"), "eligible": True}
 
 
 def load_runs(folders: list[Path]) -> pd.DataFrame:
@@ -25,31 +30,18 @@ def load_runs(folders: list[Path]) -> pd.DataFrame:
     tables = []
     for folder in folders:
         path = folder / "frontier.csv"
-        try:
-            rows = pd.read_csv(path, dtype={"method": str})
-        except (OSError, ValueError) as error:
-            raise InputError(f"Expected the results of a run in {folder}. Received: {error}") from None
-        defaults = {"test_accuracy": float("nan"), "eligible": True}
-        rows = rows.assign(run=folder.resolve().name, **{k: v for k, v in defaults.items() if k not in rows})
-        if rows.empty or not _whole(rows):
-            raise InputError(
-                f"{path}: expected rows with the columns {', '.join(NEEDED)}, numbers but for method, without gaps. "
-                f"Received: {len(rows)} rows with {', '.join(rows.columns)}"
-            )
-        tables.append(rows)
+        rows = read_points(path, NEEDED, list(DEFAULTS))
+        if rows.empty:
+            raise InputError(f"{path}: expected rows with the columns {', '.join(NEEDED)}. Received: none")
+        absent = {name: value for name, value in DEFAULTS.items() if name not in rows}
+        tables.append(rows.assign(run=folder.resolve().name, **absent))
     points = pd.concat(tables, ignore_index=True)
     if points["run"].nunique() < len(folders):
         raise InputError(f"Expected folders with different names. Received: {', '.join(map(str, folders))}")
+    curves = points.groupby(["run", "method"]).ngroups
+    if curves > MOST_CURVES:
+        raise InputError(f"Expected at most {MOST_CURVES} methods of all runs together. Received: {curves}")
     return points
-
-
-def _whole(rows: pd.DataFrame) -> bool:
-    return (
-        set(NEEDED) <= set(rows.columns)
-        and not rows[NEEDED].isna().to_numpy().any()
-        and all(pd.api.types.is_numeric_dtype(rows[name]) for name in [*NEEDED[1:], "test_accuracy"])
-        and pd.api.types.is_bool_dtype(rows["eligible"])
-    )
 
 
 def tabulate(points: pd.DataFrame, levels: list[float]) -> pd.DataFrame:

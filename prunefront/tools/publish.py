@@ -1,6 +1,5 @@
 """A run's results as a folder to keep: small files that Git can hold, without the pipeline around them."""
 
-import json
 import os
 import platform
 import shutil
@@ -8,18 +7,29 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
+from pydantic import BaseModel, NonNegativeFloat, NonNegativeInt
 
 from prunefront.common.errors import InputError
-from prunefront.common.files import digest, replacing_folder, write_json
+from prunefront.common.files import digest, read_json, replacing_folder, write_json
 from prunefront.common.params import STAGES, Params
 from prunefront.common.runtime import tf
+from prunefront.frontier.summary import read_summary
 from prunefront.models.weights import load_named_weights, load_weights
 from prunefront.pipeline.run import Run
-from prunefront.pipeline.store import FRONTIER, PICTURE, SUBMITTED, SUMMARY, cost_file, rows_file
+from prunefront.pipeline.store import FRONTIER, PICTURE, SUBMITTED, SUMMARY, cost_file, load_result, rows_file
 from prunefront.tools.multiply_adds import multiply_adds
 
 PUBLISHED = {"frontier.csv", "pareto.json", "pareto.png", "params.yaml", "cost.json", "submitted.npz"}
+
+
+class Spent(BaseModel, allow_inf_nan=False):
+    """What a stage's last run spent, see `trainer.Cost`, and the digest of the rows that it wrote."""
+
+    rows_sha256: str
+    epochs: NonNegativeInt
+    images: NonNegativeInt = 0
+    forward_passes: NonNegativeInt = 0
+    seconds: NonNegativeFloat = 0.0
 
 
 def publish(run: Run, params_file: Path, folder: Path) -> None:
@@ -38,7 +48,8 @@ def publish(run: Run, params_file: Path, folder: Path) -> None:
     missing = [str(path) for path in (FRONTIER, SUMMARY, PICTURE, SUBMITTED) if not path.exists()]
     if missing:
         raise InputError(f"Expected a complete run; run `dvc repro`. Received: no {', '.join(missing)}")
-    points = pd.read_csv(FRONTIER)
+    points = load_result()
+    read_summary()
     ran = set(zip(points["method"], points["seed"], points["target_sparsity"], strict=True))
     if ran != _operating_points(run.params):
         raise InputError(
@@ -68,11 +79,11 @@ def cost(run: Run) -> dict[str, Any]:
             path, rows = cost_file(stage, seed), rows_file(stage, seed)
             if not (path.exists() and rows.exists()):
                 continue
-            spent = json.loads(path.read_text(encoding="utf-8"))
-            if spent.pop("rows_sha256", "") != digest(rows) or spent["epochs"] == 0:
+            spent = read_json(path, Spent)
+            if spent.rows_sha256 != digest(rows) or spent.epochs == 0:
                 continue  # of another run than these results, or nothing
-            spent["multiply_adds"] = dense * spent["forward_passes"]
-            stages.setdefault(stage, {})[str(seed)] = spent
+            numbers = spent.model_dump(exclude={"rows_sha256"})
+            stages.setdefault(stage, {})[str(seed)] = numbers | {"multiply_adds": dense * spent.forward_passes}
     return {
         "multiply_adds_per_example": {"dense": dense, "submitted": multiply_adds(model, weights, example)},
         "training": stages,

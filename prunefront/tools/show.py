@@ -1,13 +1,10 @@
 """The result as text, for a terminal or a log."""
 
-import json
-
-import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from prunefront.common.errors import InputError
-from prunefront.pipeline.store import FRONTIER, PICTURE, SUBMITTED, SUMMARY
+from prunefront.frontier.summary import read_summary
+from prunefront.pipeline.store import FRONTIER, PICTURE, SUBMITTED, SUMMARY, load_result
 
 
 def print_frontier() -> None:
@@ -16,23 +13,19 @@ def print_frontier() -> None:
     Raises:
         InputError: there are no results yet, or they are damaged.
     """
-    try:
-        points = pd.read_csv(FRONTIER)
-        summary = json.loads(SUMMARY.read_text(encoding="utf-8"))
-        front = points[points["on_frontier"]].sort_values(["sparsity", "val_accuracy"], kind="stable")
-        submitted, baseline = summary["submitted"], summary["baseline"]
-        gate_note = "" if submitted["above_gate"] else " (no operating point is above the accuracy gate)"
-        chosen = (
-            f"submitted: {submitted['method']} at {submitted['sparsity']:.2%} sparsity{gate_note}, score "
-            f"{submitted['score']:.4f}, validation accuracy {submitted['val_accuracy']:.4f}, test accuracy "
-            f"{submitted['test_accuracy']:.4f} (dense: {baseline['val_accuracy']:.4f}, {baseline['test_accuracy']:.4f})"
-        )
-        counts = [
-            f"{entry['zeros']:,} of {entry['parameters']:,} {kind} ({entry['zeros'] / max(1, entry['parameters']):.2%})"
-            for kind, entry in submitted["ledger"].items()
-        ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"Expected results in {FRONTIER} and {SUMMARY}; run `dvc repro`. Received: {error}") from None
+    points, summary = load_result(), read_summary()
+    front = points[points["on_frontier"]].sort_values(["sparsity", "val_accuracy"], kind="stable")
+    submitted, baseline = summary.submitted, summary.baseline
+    gate_note = "" if submitted.above_gate else " (no operating point is above the accuracy gate)"
+    chosen = (
+        f"submitted: {submitted.method} at {submitted.sparsity:.2%} sparsity{gate_note}, score "
+        f"{submitted.score:.4f}, validation accuracy {submitted.val_accuracy:.4f}, test accuracy "
+        f"{submitted.test_accuracy:.4f} (dense: {baseline.val_accuracy:.4f}, {baseline.test_accuracy:.4f})"
+    )
+    counts = [
+        f"{entry.zeros:,} of {entry.parameters:,} {kind} ({entry.zeros / max(1, entry.parameters):.2%})"
+        for kind, entry in submitted.ledger.items()
+    ]
     table = Table(title="Pareto frontier", title_justify="left")
     table.add_column("method")
     for heading in ("seed", "sparsity", "non-zero", "validation accuracy", "score"):
