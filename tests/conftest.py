@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.helpers import workload
@@ -16,6 +17,9 @@ def dense_file() -> Path:
 def pruned_file() -> Path:
     return workload("seed-weights/my_model_weights.h5")
 
+
+hypothesis.settings.register_profile("project", deadline=None)  # a slow machine is no fault
+hypothesis.settings.load_profile("project")
 
 FAILED = pytest.StashKey[str]()
 

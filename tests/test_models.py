@@ -121,7 +121,7 @@ def rezipped(path, name, change):
         (lambda path: path.write_bytes(path.read_bytes()[:2000]), r"expected a whole .keras file"),
         (lambda path: path.write_bytes(b""), r"expected a file with content. Received: an empty one"),
         (lambda path: path.unlink(), r"own.keras, which is no file"),
-        (lambda path: rezipped(path, "config.json", lambda _: b'{"a'), r"expected a whole Keras model file"),
+        (lambda path: rezipped(path, "config.json", lambda _: b'{"a'), r"expected a whole .keras file"),
         (lambda path: rezipped(path, "config.json", lambda _: b"[1]"), r"that this version of Keras"),
         (lambda path: rezipped(path, "model.weights.h5", lambda b: b[:500]), r"expected a whole HDF5 weight file"),
     ],

@@ -397,7 +397,7 @@ def whole(tmp_path_factory):
     return folder
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(name=st.sampled_from(["a.keras", "a.npz", "earlier.json"]), flips=FLIPS, kept=st.floats(0.5, 1))
 def test_damage_anywhere_is_answered_by_one_line(whole, name, flips, kept):
     content = bytearray((whole / name).read_bytes())
