@@ -21,7 +21,7 @@ def written(folder):
     params = load_params(folder / "params.yaml")
     pipeline = YAML(typ="safe").load((folder / "dvc.yaml").read_text())["stages"]
     for name, stage in pipeline.items():
-        assert stage["cmd"].split(" --")[0] == f"prunefront {name}"
+        assert stage["cmd"].split(" ${")[0] == f"prunefront {name}"
         assert "requirements.txt" in stage["deps"]
         assert not any(dep.startswith(("prunefront/", "stages/")) for dep in stage["deps"])
     assert all((folder / name).exists() for name in (".dvc", ".dvcignore", ".gitignore", "README.md", "inputs/none"))

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from prunefront.common.errors import InputError
 from prunefront.common.files import replacing
@@ -66,7 +65,7 @@ def edits(path: Path) -> list[str]:
     try:
         text = path.read_text(encoding="utf-8")
         values = _flat(YAML(typ="safe").load(text))
-    except (OSError, ValueError, YAMLError, AttributeError):
+    except Exception:  # not YAML, or no sections, in one of many ways
         return [str(path)]
     differing = []
     for preset in map(render, preset_names()):
