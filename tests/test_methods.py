@@ -187,7 +187,7 @@ def test_fits_do_not_depend_on_earlier_ones(digits):
 def test_divergence_is_one_clear_line(digits):
     from prunefront import InputError
 
-    training = Training(epochs=3, batch_size=64, learning_rate=1e30, recipe="plain")
+    training = Training(epochs=3, batch_size=64, learning_rate=1000.0, recipe="plain")
     with pytest.raises(InputError, match=r"training diverged; .* lower the learning rate"):
         digits.trainer.fit(digits.dense, training)
 
