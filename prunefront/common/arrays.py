@@ -67,8 +67,6 @@ def _kind(head: bytes) -> str | None:
     for beginning, kind in known.items():
         if head.startswith(beginning):
             return kind
-    if not head:
-        return "an empty file"
     if all(byte >= 32 or byte in b"\t\r\n" for byte in head):  # UTF-8 and its like as well
         return "a text file, such as CSV; read it with pandas or numpy.loadtxt first"
     return "a file of another kind"

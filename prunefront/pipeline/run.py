@@ -204,7 +204,7 @@ def record(run: Run, points: Iterable[tuple[float, Weights]]) -> pd.DataFrame:
         points: (target sparsity, weights in model order), lowest level first.
 
     Returns:
-        The rows, with the columns of `store.COLUMNS`.
+        The rows, with the columns of `points.COLUMNS`.
 
     Raises:
         InputError: weights or loss that are not finite.

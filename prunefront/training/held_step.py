@@ -15,7 +15,7 @@ import numpy as np
 from prunefront.common.errors import InputError
 from prunefront.common.runtime import keras, tf
 from prunefront.pruning.masks import Masks
-from prunefront.training.held_variables import heal, hold, on_all_replicas, project
+from prunefront.training.held_variables import heal, hold, kept, on_all_replicas, project
 
 OVERRIDDEN = ("train_step", "make_train_function", "train_on_batch", "fit", "save", "save_weights", "export")
 """The methods of a model that those of its `Holder` stand in for."""
@@ -249,8 +249,7 @@ def _undo(state: dict[str, Any]) -> None:
         state["variables"], state["last"], state["updated"], state["factors"], strict=True
     ):
         value = tf.raw_ops.ReadVariableOp(resource=last, dtype=updated.dtype)
-        masked = tf.where(tf.cast(factor, tf.bool), value, tf.zeros_like(value))
-        tf.raw_ops.AssignVariableOp(resource=variable, value=masked)
+        tf.raw_ops.AssignVariableOp(resource=variable, value=kept(value, factor))
     noted = tf.raw_ops.ReadVariableOp(resource=state["bad"], dtype=tf.int64)
     first = tf.stack([tf.argmax(~state["finite"]), state["step"]])
     tf.raw_ops.AssignVariableOp(resource=state["bad"], value=tf.where(noted[0] >= 0, noted, first))

@@ -117,7 +117,7 @@ def _assign(variable: Any, held: Hold, value: Any) -> Any:
     if held.factor is not None:
         value = keras.ops.convert_to_tensor(value, variable.dtype)
         if value.shape == held.factor.shape:  # else Keras says what is wrong
-            value = _kept(value, held.factor)
+            value = kept(value, held.factor)
     assigned = held.assign(value)
     if tf.executing_eagerly() and not held.settled_later:
         held.last.assign(held.own)
@@ -162,15 +162,15 @@ def _mask_updated(strategy: Any, optimizer: Any) -> None:
 
 
 def _keep(variable: Any, factor: Any) -> None:
-    variable.assign(_kept(variable, factor))
+    variable.assign(kept(variable, factor))
 
 
 def _keep_finite(average: Any, last: Any, factor: Any) -> None:
     """A moving average masked; where a step that will be undone has made it NaN, it begins again at the weights."""
-    average.assign(_kept(tf.where(tf.math.is_finite(average), average, tf.cast(last, average.dtype)), factor))
+    average.assign(kept(tf.where(tf.math.is_finite(average), average, tf.cast(last, average.dtype)), factor))
 
 
-def _kept(value: Any, factor: Any) -> Any:
+def kept(value: Any, factor: Any) -> Any:
     """A tensor with zeros where a factor is 0, also in place of NaN."""
     return tf.where(tf.cast(factor, tf.bool), value, tf.zeros_like(value))
 
