@@ -12,7 +12,12 @@ def prune_global(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None
     from prunefront.pipeline.stage import run_method
     from prunefront.pruning.masks import global_masks
 
-    run_method("prune_global", lambda r: method(r.dense, r.settings.levels, global_masks, r.prunable), params, seed)
+    run_method(
+        "prune_global",
+        lambda r: method(r.dense, r.settings.levels, global_masks, r.score, r.prunable),
+        params,
+        seed,
+    )
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ def prune_layerwise(seed: SeedOption = None, params: ParamsOption = PARAMS) -> N
 
     run_method(
         "prune_layerwise",
-        lambda r: method(r.dense, r.settings.levels, layerwise_masks, r.prunable),
+        lambda r: method(r.dense, r.settings.levels, layerwise_masks, r.score, r.prunable),
         params,
         seed,
     )

@@ -15,7 +15,7 @@ def random_global(seed: SeedOption = None, params: ParamsOption = PARAMS) -> Non
 
     run_method(
         "random_global",
-        lambda r: method(r.dense, r.trainer, r.settings, random_scores(r.seed, layerwise=False), r.prunable),
+        lambda r: method(r.dense, r.trainer, r.settings, r.sparing(random_scores(r.seed, layerwise=False)), r.prunable),
         params,
         seed,
     )

@@ -15,7 +15,7 @@ def random_layerwise(seed: SeedOption = None, params: ParamsOption = PARAMS) -> 
 
     run_method(
         "random_layerwise",
-        lambda r: method(r.dense, r.trainer, r.settings, random_scores(r.seed, layerwise=True), r.prunable),
+        lambda r: method(r.dense, r.trainer, r.settings, r.sparing(random_scores(r.seed, layerwise=True)), r.prunable),
         params,
         seed,
     )

@@ -74,8 +74,8 @@ def test_layers_counts_and_work_by_hand(inspect):
     printed = inspect("shared")
     # 16 weights, used twice
     assert cells(printed, "twice", "Dense", "kernel")[3:] == ["4x4", "float32", "16", "31.4%", "0", "32", "yes"]
-    assert cells(printed, "norm", "BatchNormalization", "gamma")[-1] == "no"
-    assert cells(printed, "norm", "BatchNormalization", "moving_mean")[-1] == "no, not trainable"
+    assert cells(printed, "norm", "BatchNormalization", "gamma")[-1] == "no, normalization"
+    assert cells(printed, "norm", "BatchNormalization", "moving_mean")[-1] == "no, normalization"
     assert ": 51 parameters" in printed
     assert "prunable: 35 of 43 trainable parameters; kernels 28; all 51" in printed
     assert "multiply-adds per example: 44" in printed
@@ -85,11 +85,33 @@ def test_layers_counts_and_work_by_hand(inspect):
     assert cells(printed, "prune_global")[1:] == ["25", "0.0000%", "79.0698%", "79.0698%"]
     assert cells(printed, "small_dense")[-1] == "left out"
     assert "removes all of twice" in printed
+    assert "prune.floor: 1 keeps a weight of each array" in printed
+
+
+def test_a_floor_keeps_every_layer_alive(inspect):
+    printed = inspect("shared", ("prune.floor", 1))
+    assert "removes all of" not in printed
+    # of 35 in 4 arrays 31 may go (at 0.9 they do); method 2 stops in each array at the one that is kept
+    assert cells(printed, "prune_global")[3:] == [
+        "79.0698%",
+        "72.0930%",
+        "0.925, 0.95, 0.96, 0.97, 0.98, 0.99: prune.floor keeps more",
+    ]
+    assert cells(printed, "prune_layerwise")[3:] == ["72.0930%", "72.0930%", ""]
+
+
+def test_the_largest_array_that_is_not_prunable_is_named_with_its_reason(inspect):
+    printed = inspect("shared", ("prune.exclude", ["twice"]), ("prune.biases", False))
+    assert (
+        "only 12 of 43 trainable parameters are prunable; "
+        "the largest array that is not: twice/kernel (in prune.exclude)" in printed
+    )
 
 
 def test_patterns_decide_what_is_prunable(inspect):
     printed = inspect("shared", ("prune.exclude", ["head"]), ("prune.biases", False))
-    assert cells(printed, "head", "Dense", "kernel")[-1] == "no"
+    assert cells(printed, "head", "Dense", "kernel")[-1] == "no, in prune.exclude"
+    assert cells(printed, "head", "Dense", "bias")[-1] == "no, prune.biases is false"
     assert "prunable: 16 of 43" in printed
     with pytest.raises(InputError, match=r"did you mean head\? Received: 'haed', which no layer has"):
         inspect("shared", ("prune.exclude", ["haed"]))

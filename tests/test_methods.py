@@ -61,7 +61,7 @@ def size_of(weights):
 
 @pytest.mark.parametrize("make_masks", [global_masks, layerwise_masks])
 def test_pruning_without_retraining_changes_nothing_but_zeros(digits, make_masks):
-    for level, weights in prune(digits.dense, [0, 0.4, 0.9], make_masks, digits.prunable):
+    for level, weights in prune(digits.dense, [0, 0.4, 0.9], make_masks, magnitude, digits.prunable):
         if make_masks is global_masks:  # at 0 there are the zeros that training left
             assert count_zeros(weights) == max(pruned_count(level, size_of(weights)), count_zeros(digits.dense))
         for before, after in zip(digits.dense, weights, strict=True):
@@ -103,14 +103,14 @@ def test_freeze_from_sparser_weights_keeps_their_count(digits):
 
 def test_layers_to_freeze_by_zero_count():
     masks = [np.array([False] * count + [True] * (10 - count)) for count in (2, 9, 6, 0)]
-    everywhere = [True] * 4
+    everywhere = [10] * 4
     assert layers_to_freeze(masks, 0.5, [0, 1, 2, 3], everywhere) == {
         1,
         2,
     }  # 9 of 17 reach the share, 10 cannot hold 17
     assert layers_to_freeze(masks, 0.9, [0, 1, 2, 3], everywhere) == {0, 1, 2}
     assert layers_to_freeze(masks, 0.1, [0, 0, 1, 1], everywhere) == {0}
-    assert layers_to_freeze([np.ones(3, bool)], 0.9, [0], [True]) == frozenset()
+    assert layers_to_freeze([np.ones(3, bool)], 0.9, [0], [3]) == frozenset()
 
 
 def test_masked_keeps_exactly_its_zeros(digits, tmp_path):

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from prunefront import InputError, apply_masks, global_masks
-from prunefront.pruning.masks import count_false, count_zeros, further_masks, pruned_count
-from prunefront.pruning.saliency import ALLOCATIONS, erk, lamp, magnitude, random_scores, uniform
+from prunefront import InputError, apply_masks, global_masks, layerwise_masks
+from prunefront.pruning.masks import count_false, count_zeros, further_masks, pruned_count, removable
+from prunefront.pruning.saliency import ALLOCATIONS, Sparing, erk, lamp, magnitude, random_scores, uniform
 from prunefront.pruning.schedules import cubic_sparsity
 
 finite = st.floats(-1e6, 1e6, allow_nan=False, width=32)
@@ -59,6 +59,38 @@ def test_counts_are_exact_and_zeros_stay_zero(name, weights, low, high):
         assert not mask[before == 0].any()
 
 
+def test_a_floor_of_four_numbers():
+    weights = [np.array([1.0, -2]), np.array([3.0, 4, 0, -5])]
+    # the three smallest of six are 0, 1 and -2: the first array would be empty
+    assert [m.tolist() for m in global_masks(weights, 0.5)] == [[False, False], [True, True, False, True]]
+    one = Sparing(magnitude, 1)
+    assert [m.tolist() for m in global_masks(weights, 0.5, score=one)] == [[False, True], [False, True, False, True]]
+    assert [m.tolist() for m in layerwise_masks(weights, 0.99, score=one)] == [[False, True], [False] * 3 + [True]]
+    with pytest.raises(
+        InputError, match=r"Expected at most 4 of 6 weights to prune, since prune.floor keeps the others"
+    ):
+        global_masks(weights, 0.9, score=one)
+    # what is zero already is not brought back
+    assert global_masks([np.zeros(2), np.array([1.0, 2])], 0.5, score=one)[0].tolist() == [False, False]
+
+
+@pytest.mark.parametrize("name", ALLOCATIONS)
+@given(weights=arrays, level=levels, floor=st.integers(0, 5))
+def test_a_floor_holds_and_the_count_stays_exact(name, weights, level, floor):
+    score = Sparing(ALLOCATIONS[name], floor)
+    size = sum(w.size for w in weights)
+    spared = sum(min(floor, np.count_nonzero(w)) for w in weights)
+    assert sum(removable(weights, [True] * len(weights), score)) == size - spared
+    if pruned_count(level, size) > size - spared:
+        with pytest.raises(InputError):
+            global_masks(weights, level, score=score)
+        return
+    masks = global_masks(weights, level, score=score)
+    assert count_false(masks) == pruned_count(level, size)
+    for weight, mask in zip(weights, masks, strict=True):
+        assert np.count_nonzero(mask & (weight != 0)) >= min(floor, np.count_nonzero(weight))
+
+
 @pytest.mark.parametrize("layerwise", [False, True])
 def test_random_masks_ignore_the_values_but_not_the_zeros(layerwise):
     weights = [np.arange(1.0, 1001), np.arange(1.0, 1001)]
@@ -96,6 +128,6 @@ def test_random_layerwise_masks_stay_layerwise_on_the_way_up():
 def test_scores_that_are_none_are_refused(score):
     with (
         np.errstate(invalid="ignore"),
-        pytest.raises(InputError, match="Expected a score that gives finite real numbers"),
+        pytest.raises(InputError, match="Expected a score that gives real numbers"),
     ):
         global_masks([np.array([-1.0, 2, 3, -4])], 0.5, score=score)

@@ -180,6 +180,7 @@ class Prune(Levels):
     biases: Flag
     include: tuple[Text, ...]
     exclude: tuple[Text, ...]
+    floor: Annotated[int, Field(ge=0, le=10**6, strict=True)] = 0
 
 
 class Recalibrate(Levels):

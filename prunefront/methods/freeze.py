@@ -12,6 +12,7 @@ from prunefront.pruning.masks import (
     count_zeros,
     further_masks,
     prune_smallest,
+    removable,
 )
 from prunefront.pruning.saliency import Score
 
@@ -45,7 +46,7 @@ def freeze(
     _, weights = start(settings.levels[0])
     for level in settings.levels:
         masks = further_masks(weights, level, prunable, score)
-        frozen = layers_to_freeze(masks, settings.frozen_share, layer_numbers, prunable)
+        frozen = layers_to_freeze(masks, settings.frozen_share, layer_numbers, removable(weights, prunable, score))
         inside = [number in frozen and flag for number, flag in zip(layer_numbers, prunable, strict=True)]
         outside = [flag and not within for within, flag in zip(inside, prunable, strict=True)]
         needed = count_false(masks)
@@ -58,7 +59,7 @@ def freeze(
 
 
 def layers_to_freeze(
-    masks: Masks, share: float, layer_numbers: Sequence[int], prunable: Sequence[bool]
+    masks: Masks, share: float, layer_numbers: Sequence[int], removable: Sequence[int]
 ) -> frozenset[int]:
     """The layers with most zeros, largest count first, until they hold `share` of the zeros, and have room for all.
 
@@ -66,13 +67,13 @@ def layers_to_freeze(
         masks: the level's masks; False = zero.
         share: in [0, 1].
         layer_numbers: for each mask the number of its layer.
-        prunable: for each mask whether its weights may be pruned: only those give room.
+        removable: for each mask how many of its weights may be zero: that much room there is.
     """
     zeros = dict.fromkeys(layer_numbers, 0)
     room = dict.fromkeys(layer_numbers, 0)
-    for mask, number, flag in zip(masks, layer_numbers, prunable, strict=True):
+    for mask, number, most in zip(masks, layer_numbers, removable, strict=True):
         zeros[number] += count_false([mask])
-        room[number] += mask.size if flag else 0
+        room[number] += most
     total = sum(zeros.values())
     frozen: list[int] = []
     for number in sorted(zeros, key=lambda n: -zeros[n]):

@@ -23,8 +23,7 @@ class WeightInfo:
         shape: of the array.
         kernel: whether it is a kernel or a table of embeddings, see `is_kernel`.
         trainable: whether training changes it.
-        maskable: whether the methods may prune it as soon as it is trained.
-        prunable: whether they may prune it now, see `prunable`.
+        kept_since: why the methods never prune it, in a few words; empty if they may as soon as it is trained.
     """
 
     path: str
@@ -34,8 +33,17 @@ class WeightInfo:
     shape: tuple[int, ...]
     kernel: bool
     trainable: bool
-    maskable: bool
-    prunable: bool
+    kept_since: str
+
+    @property
+    def maskable(self) -> bool:
+        """Whether the methods may prune it as soon as it is trained."""
+        return not self.kept_since
+
+    @property
+    def prunable(self) -> bool:
+        """Whether the methods may prune it now, see `prunable`."""
+        return self.maskable and self.trainable
 
 
 def prunable(
@@ -82,13 +90,18 @@ def describe_weights(
         path, layer = place[id(variable)]
         kernel = is_kernel(variable, layer)
         bias = "bias" in variable.path.rpartition("/")[2]
-        maskable = (
-            id(variable) not in excluded
-            and keras.backend.is_float_dtype(variable.dtype)
-            and (biases if bias else kernel)
-            and any(_named(path, pattern) for pattern in include)
-            and not any(_named(path, pattern) for pattern in exclude)
-        )
+        if id(variable) in excluded:
+            kept_since = "normalization"
+        elif not keras.backend.is_float_dtype(variable.dtype):
+            kept_since = f"{variable.dtype} is no floating point"
+        elif not kernel and not bias:
+            kept_since = "neither kernel nor bias"
+        elif bias and not biases:
+            kept_since = "prune.biases is false"
+        elif not any(_named(path, pattern) for pattern in include):
+            kept_since = "not in prune.include"
+        else:
+            kept_since = "in prune.exclude" if any(_named(path, pattern) for pattern in exclude) else ""
         described.append(
             WeightInfo(
                 path=variable.path,
@@ -98,8 +111,7 @@ def describe_weights(
                 shape=tuple(variable.shape),
                 kernel=kernel,
                 trainable=id(variable) in trainable,
-                maskable=maskable,
-                prunable=maskable and id(variable) in trainable,
+                kept_since=kept_since,
             )
         )
     return described

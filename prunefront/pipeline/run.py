@@ -31,7 +31,7 @@ from prunefront.pipeline.store import (
     write_rows,
 )
 from prunefront.pruning.masks import Weights
-from prunefront.pruning.saliency import ALLOCATIONS, Score
+from prunefront.pruning.saliency import ALLOCATIONS, Score, Sparing
 from prunefront.training.progress import Progress
 from prunefront.training.resume import FinishedFits
 from prunefront.training.trainer import Cost, Trainer, compile_classifier, evaluate
@@ -72,8 +72,12 @@ class Run:
 
     @property
     def score(self) -> Score:
-        """The saliency score that the settings name, which allocates the sparsity over the layers."""
-        return ALLOCATIONS[self.settings.allocation]
+        """The saliency score that the settings name, which allocates the sparsity over the layers; or the magnitude."""
+        return self.sparing(ALLOCATIONS[getattr(self.settings, "allocation", "global")])
+
+    def sparing(self, score: Score) -> Score:
+        """A score that keeps `prune.floor` weights of each array at every level."""
+        return Sparing(score, self.params.prune.floor)
 
     @property
     def prunable(self) -> list[bool]:

@@ -104,10 +104,17 @@ def prune_smallest(
     """Masks that remove exactly the `pruned` lowest scores among all prunable weights together, exact zeros first.
 
     Arguments and errors are those of `global_masks`, with a count in [0, number of prunable weights] for the sparsity.
+    What scores +inf is not removed: a count beyond all others is an error.
     """
     arrays, prunable = _checked(weights, prunable)
     pool = [_scored(a, score) for a, flag in zip(arrays, prunable, strict=True) if flag]
     flat = np.concatenate([s.ravel() for s in pool]) if pool else np.zeros(0)
+    most = flat.size - _spared(flat)
+    if most < pruned <= flat.size:
+        raise InputError(
+            f"Expected at most {most} of {flat.size} weights to prune, since prune.floor keeps the others; make it or "
+            f"the level smaller. Received: {pruned}"
+        )
     kept = keep_largest(flat, pruned)
     ends = np.cumsum([s.size for s in pool])[:-1]
     pieces = iter(np.split(kept, ends) if pool else [])
@@ -117,17 +124,26 @@ def prune_smallest(
     ]
 
 
-def layerwise_masks(weights: Sequence[ArrayLike], sparsity: float, prunable: Sequence[bool] | None = None) -> Masks:
-    """One magnitude threshold for each array, so that each reaches the sparsity by itself (method 2).
+def layerwise_masks(
+    weights: Sequence[ArrayLike], sparsity: float, prunable: Sequence[bool] | None = None, score: Score = magnitude
+) -> Masks:
+    """One threshold for each array, so that each reaches the sparsity by itself; with the default score, method 2.
 
-    Arguments, result and errors are those of `global_masks`, with `pruned_count` False in each prunable array.
+    Arguments, result and errors are those of `global_masks`, with `pruned_count` False in each prunable array, or as
+    many as do not score +inf.
     """
     arrays, prunable = _checked(weights, prunable)
     pruned_count(sparsity, 0)
     return [
-        keep_largest(magnitude(a), pruned_count(sparsity, a.size)) if flag else np.ones(a.shape, bool)
+        _keep_by_itself(_scored(a, score), sparsity) if flag else np.ones(a.shape, bool)
         for a, flag in zip(arrays, prunable, strict=True)
     ]
+
+
+def removable(weights: Sequence[ArrayLike], prunable: Sequence[bool], score: Score) -> list[int]:
+    """How many weights of each array may be pruned: all of a prunable one but those that score +inf."""
+    arrays, prunable = _checked(weights, prunable)
+    return [a.size - _spared(_scored(a, score)) if flag else 0 for a, flag in zip(arrays, prunable, strict=True)]
 
 
 def apply_masks(weights: Sequence[ArrayLike], masks: Sequence[ArrayLike]) -> Weights:
@@ -216,13 +232,23 @@ def _checked(weights: Sequence[ArrayLike], prunable: Sequence[bool] | None) -> t
     return arrays, prunable
 
 
+def _keep_by_itself(scores: np.ndarray, sparsity: float) -> np.ndarray:
+    return keep_largest(scores, min(pruned_count(sparsity, scores.size), scores.size - _spared(scores)))
+
+
+def _spared(scores: np.ndarray) -> int:
+    return int(np.count_nonzero(np.isposinf(scores)))
+
+
 def _scored(array: np.ndarray, score: Score) -> np.ndarray:
     """The scores, with zeros below all others whatever the score says of them: what is pruned stays pruned."""
     scores = np.asarray(score(array))
-    if scores.shape != array.shape or scores.dtype.kind not in "fiu" or not np.all(np.isfinite(scores)):
+    fits = scores.shape == array.shape and scores.dtype.kind in "fiu"
+    if not fits or not np.all(np.isfinite(scores) | np.isposinf(scores)):
         raise InputError(
-            f"Expected a score that gives finite real numbers of the shape of the weights, {array.shape}. Received: "
-            f"{getattr(score, '__name__', score)}, which gives shape {scores.shape} and dtype {scores.dtype}, or NaN"
+            f"Expected a score that gives real numbers, finite or +inf, of the shape of the weights, "
+            f"{array.shape}. Received: {getattr(score, '__name__', score)}, which gives shape {scores.shape} and dtype "
+            f"{scores.dtype}, or NaN"
         )
     return np.where(array != 0, scores, -np.inf)
 

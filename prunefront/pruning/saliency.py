@@ -5,11 +5,13 @@ the random ones order weights by magnitude, the first of equal ones lowest, so t
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 Score = Callable[[np.ndarray], np.ndarray]
-"""From an array of finite weights to an array of finite scores of the same shape; the highest are kept."""
+"""From an array of finite weights to scores of the same shape, the highest are kept: finite, or +inf for what no level
+removes."""
 
 
 def magnitude(weights: np.ndarray) -> np.ndarray:
@@ -64,6 +66,29 @@ def random_scores(seed: int, layerwise: bool) -> Score:
         return -_share_above(drawn) if layerwise else drawn
 
     return score
+
+
+@dataclass(frozen=True)
+class Sparing:
+    """A score whose highest `floor` weights of each array are kept at every level, so that no layer is emptied.
+
+    Attributes:
+        score: of all other weights.
+        floor: number of weights, 0 or more. Weights that are zero already are none of them.
+    """
+
+    score: Score
+    floor: int
+
+    def __call__(self, weights: np.ndarray) -> np.ndarray:
+        """The scores, +inf for those that are kept."""
+        if self.floor == 0:
+            return self.score(weights)
+        scores = np.array(self.score(weights), np.float64)
+        present = np.where(weights != 0, scores, -np.inf)
+        spared = np.argsort(present, axis=None, kind="stable")[max(0, scores.size - self.floor) :]
+        scores.flat[spared] = np.inf
+        return scores
 
 
 ALLOCATIONS: dict[str, Score] = {"global": magnitude, "uniform": uniform, "erk": erk, "lamp": lamp}

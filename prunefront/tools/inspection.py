@@ -1,5 +1,6 @@
 """A look at a network before anything is trained: its layers, what is prunable, and what may go wrong."""
 
+import math
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator
@@ -11,17 +12,28 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from prunefront.common.errors import InputError
 from prunefront.common.params import METHODS, STAGES, Params, load_params
 from prunefront.common.runtime import keras
 from prunefront.data.pixels import range_text
 from prunefront.models.counts import Counts, count
 from prunefront.models.first_look import first_look
 from prunefront.models.layers import WeightInfo, emptied_layer, layers_of
-from prunefront.pruning.masks import Masks, Weights, count_zeros, further_masks, layerwise_masks, pruned_count
-from prunefront.pruning.saliency import ALLOCATIONS
+from prunefront.pruning.masks import (
+    Masks,
+    Weights,
+    count_zeros,
+    further_masks,
+    layerwise_masks,
+    pruned_count,
+)
+from prunefront.pruning.saliency import ALLOCATIONS, Score, Sparing
 from prunefront.sources.read import load
 from prunefront.sources.splits import doubts
 from prunefront.tools.multiply_adds import calls, uses
+
+FEW = 0.5
+"""A smaller share of prunable weights among the trainable ones is worth a line."""
 
 CHANCE = 1e-5
 """No larger share of many weights is zero by chance: float32 values drawn from [0, 1) are multiples of 2**-23."""
@@ -56,6 +68,10 @@ class Subject:
     def prunable(self) -> list[bool]:
         """For each weight array whether it may be pruned."""
         return [weight.prunable for weight in self.weights]
+
+    def sparing(self, score: Score) -> Score:
+        """A score that keeps `prune.floor` weights of each array."""
+        return Sparing(score, self.params.prune.floor)
 
     @cached_property
     def multiply_adds(self) -> list[int]:
@@ -111,7 +127,7 @@ def _layer_table(subject: Subject) -> Table:
     for variable, weight, array, multiply_adds in zip(
         model.weights, subject.weights, subject.arrays, subject.multiply_adds, strict=True
     ):
-        why = "yes" if weight.prunable else "no" if weight.trainable else "no, not trainable"
+        why = "yes" if weight.prunable else f"no, {weight.kept_since or 'not trainable'}"
         table.add_row(
             weight.layer,
             weight.layer_type,
@@ -135,7 +151,8 @@ def _level_table(subject: Subject, counts: Counts) -> Table:
         table.add_column(heading, justify="right")
     table.add_column("cannot be reached")
     present = counts.prunable_zeros if _has_been_pruned(subject) else 0
-    most = max(0, counts.prunable_parameters - 1) / max(1, counts.trainable_parameters)
+    room = sum(_room(subject))
+    most = max(0, min(room, counts.prunable_parameters - 1))
     for method in STAGES:
         levels = subject.params.levels(method)
         if not levels:
@@ -143,9 +160,12 @@ def _level_table(subject: Subject, counts: Counts) -> Table:
             continue
         zeros = [_count(subject, method, level) for level in levels]
         first, last = (max(present, z) / max(1, counts.trainable_parameters) for z in (zeros[0], zeros[-1]))
-        beyond = [f"{level:g}" for level, z in zip(levels, zeros, strict=True) if z < present]
-        why = f"{', '.join(beyond)}: there are {present:,} zeros already" if beyond else ""
-        table.add_row(method, str(len(levels)), f"{first:.4%}", f"{last:.4%}", f"{most:.4%}", why)
+        below = [f"{level:g}" for level, z in zip(levels, zeros, strict=True) if z < present]
+        above = [f"{level:g}" for level, z in zip(levels, zeros, strict=True) if z > room]
+        why = [f"{', '.join(below)}: there are {present:,} zeros already"] if below else []
+        why += [f"{', '.join(above)}: prune.floor keeps more"] if above else []
+        limit = most / max(1, counts.trainable_parameters)
+        table.add_row(method, str(len(levels)), f"{first:.4%}", f"{last:.4%}", f"{limit:.4%}", "; ".join(why))
     return table
 
 
@@ -161,10 +181,16 @@ def _has_been_pruned(subject: Subject) -> bool:
 
 def _count(subject: Subject, method: str, level: float) -> int:
     """How many weights a method removes at a level."""
-    sizes = [array.size for array, weight in zip(subject.arrays, subject.weights, strict=True) if weight.prunable]
+    sizes = [math.prod(weight.shape) for weight in subject.weights if weight.prunable]
     if method.endswith("layerwise"):
-        return sum(pruned_count(level, size) for size in sizes)
+        return sum(min(pruned_count(level, n), room) for n, room in zip(sizes, _room(subject), strict=True))
     return pruned_count(level, sum(sizes))
+
+
+def _room(subject: Subject) -> list[int]:
+    """How many weights of each prunable array may go, once it is trained."""
+    floor = subject.params.prune.floor
+    return [max(0, math.prod(weight.shape) - floor) for weight in subject.weights if weight.prunable]
 
 
 def _warnings(subject: Subject, counts: Counts) -> Iterator[str]:
@@ -172,6 +198,13 @@ def _warnings(subject: Subject, counts: Counts) -> Iterator[str]:
     yield from subject.found
     if counts.prunable_parameters == 0:
         return
+    if counts.prunable_parameters < FEW * counts.trainable_parameters:
+        kept = [weight for weight in subject.weights if weight.trainable and not weight.prunable]
+        largest = max(kept, key=lambda weight: math.prod(weight.shape))
+        yield (
+            f"only {counts.prunable_parameters:,} of {counts.trainable_parameters:,} trainable parameters are "
+            f"prunable; the largest array that is not: {largest.path} ({largest.kept_since})"
+        )
     called = calls(model, subject.example)
     own = Counter(id(variable) for _, layer in layers_of(model) for variable in _own_weights(layer))
     for path, layer in layers_of(model):
@@ -195,16 +228,24 @@ def _emptied(subject: Subject, method: str) -> Iterator[str]:
     arrays = subject.arrays
 
     def emptied(level: float) -> str:
-        return emptied_layer(subject.weights, _masks(subject, method, arrays, level)) or ""
+        try:
+            masks = _masks(subject, method, arrays, level)
+        except InputError:  # prune.floor leaves no such level; the table says so
+            return ""
+        return emptied_layer(subject.weights, masks) or ""
 
     # the masks of a rule nest, so what is empty at one level is so at all higher ones
     first = bisect_left(levels, True, key=lambda level: bool(emptied(level)))
     if first < len(levels):
-        yield f"{method} at {levels[first]:g} removes all of {emptied(levels[first])}, by the weights that it has now"
+        yield (
+            f"{method} at {levels[first]:g} removes all of {emptied(levels[first])}, by the weights that it has now: "
+            f"nothing passes there any more. prune.floor: 1 keeps a weight of each array, allocation: lamp spreads the "
+            f"zeros"
+        )
 
 
 def _masks(subject: Subject, method: str, weights: Weights, level: float) -> Masks:
-    if method.endswith("layerwise"):
-        return layerwise_masks(weights, level, subject.prunable)
     allocation = getattr(subject.params.section(method), "allocation", "global")
-    return further_masks(weights, level, subject.prunable, ALLOCATIONS[allocation])
+    score = subject.sparing(ALLOCATIONS[allocation])
+    make_masks = layerwise_masks if method.endswith("layerwise") else further_masks
+    return make_masks(weights, level, subject.prunable, score)

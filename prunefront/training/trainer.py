@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
 from prunefront.common.errors import InputError
@@ -124,7 +124,7 @@ class Trainer:
         if self.finished is not None and settings.epochs > 0:
             shapes = [list(v.shape) for v in model.weights]
             depends_on: list[object] = [settings.model_dump(), sorted(frozen), label, keep, shapes]
-            depends_on.append(None if ramp is None else vars(ramp))
+            depends_on.append(None if ramp is None else asdict(ramp))
             key = self._key(self.finished, depends_on, start, masks)
             found = self.finished.load(key)
             if found is not None:
