@@ -83,6 +83,7 @@ def test_an_image_folder(tmp_path):
     assert json.loads((project / "data" / "prepared" / "about.json").read_text())["streamed"]
 
 
+@pytest.mark.long
 def test_a_text_classifier(tmp_path):
     project = walk_through("text-classifier.md", tmp_path)
     points, summary = results(project)

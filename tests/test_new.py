@@ -250,6 +250,7 @@ def test_dvc_add_works_in_inputs(tmp_path):
 NETWORK = "import keras\ndef build(s, c):\n    return keras.Sequential([keras.Input(s), keras.layers.Dense(c)])\n"
 
 
+@pytest.mark.long
 def test_experiments_in_temporary_folders_and_clones_find_the_data(tmp_path):
     """Under a C locale, with umlauts and spaces in the data's name, from a relative path."""
     (tmp_path / "my_net.py").write_text(NETWORK)

@@ -217,6 +217,7 @@ def test_no_point_above_the_gate_submits_the_dense_network(project):
     run("dvc", "checkout", folder=project)
 
 
+@pytest.mark.long
 def test_a_fresh_clone_killed_in_the_middle_ends_with_the_same_bytes(project, tmp_path):
     clone = tmp_path / "clone"
     run("git", "clone", "-q", str(project), str(clone), folder=tmp_path)
