@@ -1,9 +1,11 @@
 """Convolutions: sparse, each weight with its place, or dense where there are few zeros."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from prunefront.c_code import staging as stages
-from prunefront.c_code.kernels import TILE_CHANNELS
+from prunefront.c_code.kernels import BLOCK, TILE_CHANNELS, UNITS_AT_ONCE
 from prunefront.c_code.layer import Code, Place
 from prunefront.c_code.planes import Planes, planes
 from prunefront.c_code.text import numbers, positions
@@ -61,7 +63,8 @@ class Planned:
         share = np.count_nonzero(kernel) / kernel.size
         tiled = bool(share >= DENSE_FROM and (operation.groups == 1 or each % TILE_CHANNELS == 0) and each > 1)
         size = TILE_CHANNELS if tiled else 1
-        rows, bias = _by_output(kernel, place, size), operation.bias
+        parts = [slice(None)] if tiled else _parts(kernel, staging)
+        rows, bias = [row for part in parts for row in _by_output(kernel, place, size, part)], operation.bias
         if len(bias) % size:
             bias = np.concatenate([bias, np.zeros(size - len(bias) % size, np.float32)])
         tables = positions(f"{prefix}_count", [len(p) for p, _ in rows])
@@ -78,10 +81,9 @@ class Planned:
                 tables += positions(f"{prefix}_channels", staging.channels)
             lines.append(stages.copying(self.window, staging, self.source, self.full, f"{prefix}_channels"))
         out = target.planes
-        most = "" if tiled else f"{stages.most_places(self.window, staging)}, "
         lines.append(
-            f"{'dense' if tiled else 'sparse'}({'staged' if staging.copies else 'in'}, {target.name}, {out.run}, {most}"
-            f"{out.plane}, {out.channels}, {int(rectify)},\n"
+            f"{'dense' if tiled else 'sparse'}({'staged' if staging.copies else 'in'}, {target.name}, {out.run}, "
+            f"{out.plane}, {out.channels}, {'' if tiled else f'{len(parts)}, '}{int(rectify)},\n"
             f"    {prefix}_count, {prefix}_place, {prefix}_weights, {prefix}_bias);"
         )
         largest = max(int(where.max(initial=0)), *(len(p) for p, _ in rows), self.source.channels)
@@ -133,16 +135,36 @@ def scattered(
         bias: of all outputs.
         note: for the comment.
     """
-    tables = positions(f"{prefix}_from", start) + positions(f"{prefix}_to", output)
-    tables += numbers(f"{prefix}_weights", weights) + numbers(f"{prefix}_bias", bias)
+    units = len(bias)
+    groups = -(-units // UNITS_AT_ONCE)
+    spare = groups * UNITS_AT_ONCE - units  # the last group's other sums go where nobody looks
+    counts = np.concatenate([np.bincount(output, minlength=units), np.zeros(spare, int)])
+    to = np.argsort(-counts, kind="stable").reshape(groups, UNITS_AT_ONCE)
+    common = counts[to].min(axis=1)
+    order = np.argsort(output, kind="stable")
+    firsts = np.cumsum(counts) - counts
+    taken = [
+        np.concatenate(
+            [
+                (firsts[group] + np.arange(shared)[:, None]).ravel(),
+                *(np.arange(firsts[unit] + shared, firsts[unit] + counts[unit]) for unit in group),
+            ]
+        )
+        for group, shared in zip(to, common, strict=True)
+    ]
+    order = order[np.concatenate(taken)]
+    tables = positions(f"{prefix}_common", common) + positions(f"{prefix}_rest", (counts[to] - common[:, None]).ravel())
+    tables += positions(f"{prefix}_to", to.ravel()) + positions(f"{prefix}_from", start[order])
+    tables += numbers(f"{prefix}_weights", weights[order])
+    tables += numbers(f"{prefix}_bias", np.concatenate([bias, np.zeros(spare, np.float32)]))
     body = (
-        f"scatter({source.name}, {target.name}, {len(bias)}, {len(weights)},\n"
-        f"    {prefix}_from, {prefix}_to, {prefix}_weights, {prefix}_bias);"
+        f"scattered({source.name}, {target.name}, {groups}, {prefix}_common, {prefix}_rest,\n"
+        f"    {prefix}_to, {prefix}_from, {prefix}_weights, {prefix}_bias);"
     )
     if rectify:
-        body += "\n" + rectified(target.name, len(bias))
-    largest = max(int(start.max(initial=0)), len(bias))
-    return Code(body, tables, note, frozenset({"scatter"}), largest)
+        body += "\n" + rectified(target.name, units)
+    largest = max(int(start.max(initial=0)), len(counts))
+    return Code(body, tables, note, frozenset({"scattered"}), largest)
 
 
 def rectified(name: str, count: int) -> str:
@@ -162,14 +184,31 @@ def _places(operation: Convolution, shape: tuple[int, ...], staging: stages.Stag
     return staging.places[:, :, None, None] + channel * staging.channel
 
 
-def _by_output(kernel: np.ndarray, place: np.ndarray, size: int) -> list[tuple[np.ndarray, np.ndarray]]:
+CACHE = 7_000
+"""Numbers of the input that a pass over the weights may touch: 28 kB, less than any cache that is nearest to a core."""
+
+WORTH = 24
+"""Weights of an output channel that are worth loading and storing its sums once more."""
+
+
+def _parts(kernel: np.ndarray, staging: stages.Staging) -> list[slice]:
+    """Runs of input channels, of which each is done for all output channels before the next, in the same order."""
+    inputs, outputs = kernel.shape[2:]
+    below = max(int(staging.places.max()) % staging.plane, 0)
+    touched = len(staging.channels) * max(len(staging.copies), 1) * (8 * BLOCK + below)
+    count = max(min(-(-touched // CACHE), int(np.count_nonzero(kernel)) // outputs // WORTH, inputs), 1)
+    edges = [inputs * part // count for part in range(count + 1)]
+    return [slice(first, end) for first, end in pairwise(edges)]
+
+
+def _by_output(kernel: np.ndarray, place: np.ndarray, size: int, part: slice) -> list[tuple[np.ndarray, np.ndarray]]:
     """For each output channel, or so many at once: the places that they read, and the weights, (places, size).
 
     In the order of input channels, rows and columns of the kernel; where all are zero, there is no entry.
     """
     outputs = kernel.shape[3]
-    ordered = kernel.transpose(3, 2, 0, 1).reshape(outputs, -1)
-    where = place.transpose(3, 2, 0, 1).reshape(outputs, -1)
+    ordered = kernel[:, :, part].transpose(3, 2, 0, 1).reshape(outputs, -1)
+    where = place[:, :, part].transpose(3, 2, 0, 1).reshape(outputs, -1)
     found = []
     for first in range(0, outputs, size):
         weights = ordered[first : first + size]

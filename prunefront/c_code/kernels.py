@@ -11,7 +11,7 @@ from collections.abc import Iterable
 WIDEST = 16
 """Numbers in the widest vector."""
 
-BLOCK = 12
+BLOCK = 10
 """Vectors of sums that a pass over the weights of an output channel keeps in registers; 16 are the fewest that there
 are, but for 32-bit x86."""
 
@@ -41,7 +41,7 @@ VECTORS = """
 typedef float vector __attribute__((vector_size(4 * LANES)));
 typedef int mask __attribute__((vector_size(4 * LANES)));
 typedef float anywhere __attribute__((vector_size(4 * LANES), aligned(4), may_alias));
-#define LOAD(from) (*(const anywhere *)(from))
+#define LOAD(from) ((vector) * (const anywhere *)(from))
 #define STORE(to, v) (*(anywhere *)(to) = (v))
 #define SPLAT(number) ((vector){0} + (number))
 #define RECTIFIED(v) ((vector)(~((v) < (vector){0}) & (mask)(v)))
@@ -67,41 +67,54 @@ def _defined(macro: str, first: int, last: int) -> str:
     return "\n".join(f"{macro}({n})" for n in range(first, last + 1))
 
 
+SPARSE_ARGUMENTS = "in, out, plane, channels, bias, rectify && last, &count, &place, &weights"
+
 SPARSE = f"""
-/* Sparse convolution. For each output channel: `count` weights, each with its place from `in` on. R vectors of sums. */
-#define START(k) vector sum##k = SPLAT(first);
+/*
+ * Sparse convolution. For each output channel: `count` weights, each with its place from `in` on; R vectors of sums.
+ * The sums start at the bias, or where there is none at what `out` has.
+ */
+#define START(k) vector sum##k = bias ? SPLAT(*bias) : LOAD(out + k * LANES);
 #define ADD(k) sum##k += LOAD(from + k * LANES) * weight;
 #define RECTIFY(k) sum##k = RECTIFIED(sum##k);
 #define KEEP(k) STORE(out + k * LANES, sum##k);
 #define SPARSE(R) \\
-    static void sparse_##R(const float *in, float *out, int plane, int channels, int rectify, \\
-                           const position *count, const position *place, const float *weights, const float *bias) \\
+    static void sparse_##R(const float *in, float *out, int plane, int channels, const float *bias, int rectify, \\
+                           const position **count, const position **place, const float **weights) \\
     {{ \\
-        for (; channels > 0; channels--, out += plane) {{ \\
-            const float first = *bias++; \\
+        const position *where = *place; \\
+        const float *next = *weights; \\
+        for (int c = 0; c < channels; c++, out += plane, bias = bias ? bias + 1 : bias) {{ \\
             EACH_##R(START) \\
-            for (int left = (int)*count++; left > 0; left--) {{ \\
-                const float *from = in + *place++; \\
-                const float weight = *weights++; \\
+            for (int left = (int)(*count)[c]; left > 0; left--) {{ \\
+                const float *from = in + *where++; \\
+                const float weight = *next++; \\
                 EACH_##R(ADD) \\
             }} \\
             if (rectify) {{ EACH_##R(RECTIFY) }} \\
             EACH_##R(KEEP) \\
         }} \\
+        *count += channels; \\
+        *place = where; \\
+        *weights = next; \\
     }}
 {_defined("SPARSE", 1, BLOCK)}
 
-/* All `run` places of each output channel, at most `most` at once. */
-static void sparse(const float *in, float *out, int run, int most, int plane, int channels, int rectify,
-                   const position *count, const position *place, const float *weights, const float *bias)
+/* All `run` places of each output channel; input channels in so many parts, of which each stays in a near cache. */
+static void sparse(const float *in, float *out, int run, int plane, int channels, int parts, int rectify,
+                   const position *counts, const position *places, const float *values, const float *biases)
 {{
-    const int vectors = (run + LANES - 1) / LANES;
-    const int limit = most / LANES < {BLOCK} ? most / LANES : {BLOCK};
-    int left = vectors;
-    for (int passes = (vectors + limit - 1) / limit; passes > 0; passes--) {{
+    int left = (run + LANES - 1) / LANES;
+    for (int passes = (left + {BLOCK} - 1) / {BLOCK}; passes > 0; passes--) {{
         const int now = (left + passes - 1) / passes;
-        switch (now) {{
-{_cases("sparse", "in, out, plane, channels, rectify, count, place, weights, bias", 1, BLOCK)}
+        const position *count = counts, *place = places;
+        const float *weights = values;
+        for (int part = 0; part < parts; part++) {{
+            const float *bias = part ? 0 : biases;
+            const int last = part == parts - 1;
+            switch (now) {{
+{_cases("sparse", SPARSE_ARGUMENTS, 1, BLOCK)}
+            }}
         }}
         in += now * LANES;
         out += now * LANES;
@@ -205,16 +218,30 @@ static void all_units(const float *in, float *out, int inputs, int units, const 
 }}
 """
 
-SCATTER = """
-/* Sparse layer of one place: each weight takes its input to its output; sorted by input, so that sums do not wait. */
-static void scatter(const float *in, float *out, int outputs, int count, const position *from, const position *to,
-                    const float *weights, const float *bias)
-{
-    for (int i = 0; i < outputs; i++)
-        out[i] = bias[i];
-    for (int i = 0; i < count; i++)
-        out[to[i]] += weights[i] * in[from[i]];
-}
+UNITS_AT_ONCE = 8
+"""Outputs of a sparse layer of one place that are summed side by side, so that no sum waits for itself."""
+
+SCATTERED = f"""
+/*
+ * Sparse layer of one place. {UNITS_AT_ONCE} outputs at once: as many weights of each as all have, in turn;
+ * then the rest of each.
+ */
+#define START_ONE(k) float sum##k = bias[to[k]];
+#define ADD_ONE(k) sum##k += weights[k] * in[from[k]];
+#define ADD_REST(k) for (int left = (int)rest[k]; left > 0; left--) sum##k += *weights++ * in[*from++];
+#define KEEP_ONE(k) out[to[k]] = sum##k;
+static void scattered(const float *in, float *out, int groups, const position *common, const position *rest,
+                      const position *to, const position *from, const float *weights, const float *bias)
+{{
+    for (; groups > 0; groups--, rest += {UNITS_AT_ONCE}, to += {UNITS_AT_ONCE}) {{
+        EACH_{UNITS_AT_ONCE}(START_ONE)
+        for (int left = (int)*common++; left > 0; left--, weights += {UNITS_AT_ONCE}, from += {UNITS_AT_ONCE}) {{
+            EACH_{UNITS_AT_ONCE}(ADD_ONE)
+        }}
+        EACH_{UNITS_AT_ONCE}(ADD_REST)
+        EACH_{UNITS_AT_ONCE}(KEEP_ONE)
+    }}
+}}
 """
 
 ROWS = """
@@ -243,7 +270,7 @@ static void clear(float *to, int count)
 }
 """
 
-HELPERS = {"sparse": SPARSE, "dense": DENSE, "units": UNITS, "scatter": SCATTER, "rows": ROWS}
+HELPERS = {"sparse": SPARSE, "dense": DENSE, "units": UNITS, "scattered": SCATTERED, "rows": ROWS}
 """By the name that a layer asks for them with, in the order of the file."""
 
 
@@ -256,8 +283,8 @@ def shared(asked: Iterable[str], name: str, wide: bool) -> str:
         wide: positions do not fit in 16 bits.
     """
     wanted = set(asked)
-    text = re.sub(r"\bNAME_", f"{name}_", VECTORS) if wanted - {"scatter"} else ""
+    text = re.sub(r"\bNAME_", f"{name}_", VECTORS) if wanted - {"scattered"} else ""
     text += f"\ntypedef unsigned {'int' if wide else 'short'} position;\n"
-    if wanted & {"sparse", "dense", "units"}:
+    if wanted - {"rows"}:
         text += f"\n/* EACH_R(DO): DO for 0 to R - 1. */\n{EACH}"
     return text + "".join(HELPERS[kind] for kind in HELPERS if kind in wanted)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from prunefront.c_code.planes import LINE, Planes, plane_size, planes, rounded
+from prunefront.c_code.planes import Planes, plane_size, planes, rounded
 from prunefront.graph.operations import Convolution
 
 ALIGNED = 8
@@ -254,12 +254,17 @@ def _copy(view: Window, staging: Staging, source: Planes, full: tuple[int, int],
         lines.append(f"clear(to, {above * staging.pitch});")
     start = (copy.row + above * view.strides[0]) * source.pitch + copy.column + before * view.strides[1]
     after = max(staging.pitch - before - columns, 0) if before or columns < staging.columns else 0
-    lines.append(
-        f"copy_rows(plane + {start}, {source.pitch * view.strides[0]}, {view.strides[1]}, "
-        f"to + {above * staging.pitch}, {staging.pitch}, {rows}, {before}, {columns}, {after});"
-    )
     end = (above + rows) * staging.pitch
-    if end < staging.plane and (above + rows < staging.rows or columns < staging.columns):
+    step = source.pitch * view.strides[0]
+    if step == staging.pitch and before == after == 0 and view.strides[1] == 1:  # all rows in one
+        rows, columns_at_once = 1, (rows - 1) * step + columns
+    else:
+        columns_at_once = columns
+    lines.append(
+        f"copy_rows(plane + {start}, {step}, {view.strides[1]}, "
+        f"to + {above * staging.pitch}, {staging.pitch}, {rows}, {before}, {columns_at_once}, {after});"
+    )
+    if end < staging.plane and (end < staging.rows * staging.pitch or columns < staging.columns):
         lines.append(f"clear(to + {end}, {staging.plane - end});")
     return [*lines, f"to += {staging.plane};"]
 
@@ -268,17 +273,3 @@ def _inside(first: int, stride: int, count: int, size: int) -> tuple[int, int]:
     """How many of `count` places, `stride` apart from `first` on, lie before an axis, and how many in it."""
     before = min(max(-(first // stride), 0), count)
     return before, max(min(-(-(size - first) // stride), count) - before, 0)
-
-
-MOST_PLACES = 192
-"""Places of a plane that a pass over the weights computes at most."""
-
-CACHE = 12_288
-"""Numbers of the input that a pass may touch before it gets smaller: 48 kB, about what is near a core."""
-
-
-def most_places(view: Window, staging: Staging) -> int:
-    """Places of a plane for a pass over all weights, such that what the pass reads stays in the nearest cache."""
-    height = (view.kernel.shape[0] - 1) * view.dilation[0] // view.strides[0] * staging.pitch
-    planes_read = len(staging.channels) * max(len(staging.copies), 1)
-    return MOST_PLACES if planes_read * (96 + height) <= CACHE else 4 * LINE
