@@ -120,6 +120,7 @@ NETWORKS = {
     "average": ((4,), lambda x: layers.Average()([x, layers.Dense(4)(x), layers.Dense(4)(x)])),
     "concatenate": (IMAGE, lambda x: layers.Concatenate()([x, layers.Conv2D(2, 1)(x), x])),
     "relu": ((4,), lambda x: layers.ReLU(max_value=1.0, negative_slope=0.3, threshold=0.2)(x)),
+    "relu to zero": ((4,), lambda x: layers.ReLU(max_value=0.0, negative_slope=0.3)(x)),
     "leaky relu": ((4,), lambda x: layers.LeakyReLU(negative_slope=0.1)(layers.ELU(alpha=0.5)(x))),
     "prelu": (IMAGE, lambda x: layers.PReLU(shared_axes=[1, 2])(x)),
     "prelu of rank 1": ((4,), lambda x: layers.PReLU()(x)),

@@ -257,8 +257,11 @@ def _concatenate(builder: Builder, layer: Any, inputs: Sequence[Value]) -> Value
 
 
 def _relu_layer(builder: Builder, layer: Any, x: Value) -> Value:
-    parameters = {"negative_slope": layer.negative_slope, "max_value": layer.max_value, "threshold": layer.threshold}
-    return activation(builder, "relu", {name: float(p) for name, p in parameters.items() if p}, x)
+    parameters = {"negative_slope": layer.negative_slope, "threshold": layer.threshold}
+    said = {name: float(p) for name, p in parameters.items() if p}
+    if layer.max_value is not None:
+        said["max_value"] = float(layer.max_value)
+    return activation(builder, "relu", said, x)
 
 
 def _prelu(builder: Builder, layer: Any, x: Value) -> Value:
