@@ -38,7 +38,7 @@ class Planned:
             rows, columns: of the output that count.
         """
         self.operation, self.source, self.full = operation, source, full
-        self.window = stages.window(operation, rows, columns)
+        self.window = stages.window(operation, full, rows, columns)
         self.single = rows == columns == 1
         self.staging = stages.stage(self.window, operation.groups, source, full)
         channels = operation.kernel.shape[-1]
@@ -73,9 +73,7 @@ class Planned:
         tables += numbers(f"{prefix}_weights", np.concatenate([w.ravel() for _, w in rows]))
         tables += numbers(f"{prefix}_bias", bias)
         lines = [f"const float *in = {source.name};"]
-        helpers = {"dense" if tiled else "sparse"}
         if staging.copies:
-            helpers.add("rows")
             lines.append(f"float *staged = {staged};")
             if len(staging.channels) < self.source.channels:
                 tables += positions(f"{prefix}_channels", staging.channels)
@@ -87,7 +85,7 @@ class Planned:
             f"    {prefix}_count, {prefix}_place, {prefix}_weights, {prefix}_bias);"
         )
         largest = max(int(where.max(initial=0)), *(len(p) for p, _ in rows), self.source.channels)
-        return Code("\n".join(lines), tables, _note(kernel, tiled), frozenset(helpers), largest)
+        return Code("\n".join(lines), tables, _note(kernel, tiled), largest)
 
     def _single(self, source: Place, target: Place, prefix: str, rectify: bool) -> Code:
         """The C where there is one place only: each weight has its own input."""
@@ -164,7 +162,7 @@ def scattered(
     if rectify:
         body += "\n" + rectified(target.name, units)
     largest = max(int(start.max(initial=0)), len(counts))
-    return Code(body, tables, note, frozenset({"scattered"}), largest)
+    return Code(body, tables, note, largest)
 
 
 def rectified(name: str, count: int) -> str:
@@ -194,7 +192,7 @@ WORTH = 24
 def _parts(kernel: np.ndarray, staging: stages.Staging) -> list[slice]:
     """Runs of input channels, of which each is done for all output channels before the next, in the same order."""
     inputs, outputs = kernel.shape[2:]
-    below = max(int(staging.places.max()) % staging.plane, 0)
+    below = int(staging.places.max()) % max(staging.plane, 1)
     touched = len(staging.channels) * max(len(staging.copies), 1) * (8 * BLOCK + below)
     count = max(min(-(-touched // CACHE), int(np.count_nonzero(kernel)) // outputs // WORTH, inputs), 1)
     edges = [inputs * part // count for part in range(count + 1)]

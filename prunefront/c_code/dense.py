@@ -34,4 +34,4 @@ def dense(operation: Dense, source: Place, target: Place, prefix: str, rectify: 
     body = f"all_units({source.name}, {target.name}, {inputs}, {units}, {prefix}_weights, {prefix}_bias);"
     if rectify:
         body += "\n" + rectified(target.name, units)
-    return Code(body, tables, note, frozenset({"units"}))
+    return Code(body, tables, note)

@@ -72,13 +72,12 @@ def _source(graph: Graph, name: str, found: Plan, starts: Sequence[int], codes: 
     tables, body = "\n".join(every), "\n".join(bodies)
     last = len(graph.nodes) - 1
     out = gathered(Place(_pointer(found, last), found.steps[last].planes), "output")
-    helpers = frozenset().union(*(code.helpers for code in codes))
     wide = any(code.largest > 0xFFFF for code in codes)
     mathematics = any(function in code.body for code in codes for function in MATHEMATICS)
     return f"""{_preamble(graph, name)}
 #include "{name}.h"
 {"#include <math.h>" if mathematics else ""}
-{shared(helpers, name, wide)}
+{shared((code.body for code in codes), name, wide)}
 {tables}
 void {name}_predict_with(const float *input, float *output, float *workspace)
 {{

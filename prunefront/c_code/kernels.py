@@ -262,7 +262,9 @@ static void copy_rows(const float *from, int from_pitch, int step, float *to, in
             to[i] = 0.0f;
     }
 }
+"""
 
+CLEAR = """
 static void clear(float *to, int count)
 {
     for (int i = 0; i < count; i++)
@@ -270,21 +272,28 @@ static void clear(float *to, int count)
 }
 """
 
-HELPERS = {"sparse": SPARSE, "dense": DENSE, "units": UNITS, "scattered": SCATTERED, "rows": ROWS}
-"""By the name that a layer asks for them with, in the order of the file."""
+HELPERS = {
+    "sparse": SPARSE,
+    "dense": DENSE,
+    "all_units": UNITS,
+    "scattered": SCATTERED,
+    "copy_rows": ROWS,
+    "clear": CLEAR,
+}
+"""By the name of the function, in the order of the file."""
 
 
-def shared(asked: Iterable[str], name: str, wide: bool) -> str:
+def shared(bodies: Iterable[str], name: str, wide: bool) -> str:
     """The C that the layers of a network share.
 
     Args:
-        asked: names of HELPERS.
+        bodies: the C of the layers, which call functions of HELPERS.
         name: of the model.
         wide: positions do not fit in 16 bits.
     """
-    wanted = set(asked)
-    text = re.sub(r"\bNAME_", f"{name}_", VECTORS) if wanted - {"scattered"} else ""
+    called = {word for body in bodies for word in re.findall(r"\b([a-z_]+)\(", body)} & set(HELPERS)
+    text = re.sub(r"\bNAME_", f"{name}_", VECTORS) if called - {"scattered", "clear"} else ""
     text += f"\ntypedef unsigned {'int' if wide else 'short'} position;\n"
-    if wanted - {"rows"}:
+    if called - {"copy_rows", "clear"}:
         text += f"\n/* EACH_R(DO): DO for 0 to R - 1. */\n{EACH}"
-    return text + "".join(HELPERS[kind] for kind in HELPERS if kind in wanted)
+    return text + "".join(HELPERS[function] for function in HELPERS if function in called)

@@ -1,6 +1,6 @@
 """What the file of each layer hands to the driver."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from prunefront.c_code.planes import Planes
 
@@ -26,12 +26,10 @@ class Code:
         body: the statements.
         tables: constant arrays that these read.
         note: what the comment above says besides the layer's name, kind and shape.
-        helpers: names of what they call in kernels.HELPERS.
         largest: the largest position in the tables.
     """
 
     body: str
     tables: str = ""
     note: str = ""
-    helpers: frozenset[str] = field(default_factory=frozenset)
     largest: int = 0

@@ -5,6 +5,7 @@ made for each column of the kernel, shifted by it: then no column between the ro
 be laid out so that no vector crosses two cache lines, which costs half a load more.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -46,12 +47,16 @@ class Window:
     columns: int
 
 
-def window(operation: Convolution, rows: int, columns: int) -> Window:
+def window(operation: Convolution, full: tuple[int, int], rows: int, columns: int) -> Window:
     """The convolution as one over two axes.
 
     Args:
         operation: over one or two axes.
+        full: rows and columns of the input.
         rows, columns: of the output that count.
+
+    Returns:
+        The convolution; weights that meet nothing but padding are zeros in its kernel.
     """
     lacking = 4 - operation.kernel.ndim
     strides, dilation, before = (
@@ -63,7 +68,15 @@ def window(operation: Convolution, rows: int, columns: int) -> Window:
         )
     )
     kernel = operation.kernel[None] if lacking else operation.kernel
-    return Window(kernel, strides, dilation, before, rows, columns)
+    meets = [
+        ((place := np.arange(count)[:, None] * stride + np.arange(size) * step - first) >= 0) & (place < n)
+        for count, stride, size, step, first, n in zip(
+            (rows, columns), strides, kernel.shape, dilation, before, full, strict=False
+        )
+    ]
+    down, across = (inside.any(axis=0) for inside in meets)
+    met = np.where((down[:, None] & across)[..., None, None], kernel, np.float32(0))
+    return Window(met, strides, dilation, before, rows, columns)
 
 
 @dataclass(frozen=True)
@@ -76,7 +89,6 @@ class Staging:
         rows, columns: of each copy.
         pitch, plane: as in Planes, of the copies or of the input; that of the output's rows too.
         places: for each row and column of the kernel, from the first number of a channel on.
-        cost: rough, in vector multiply-adds.
     """
 
     copies: tuple[Copy, ...]
@@ -86,7 +98,6 @@ class Staging:
     pitch: int
     plane: int
     places: np.ndarray
-    cost: float
 
     @property
     def channel(self) -> int:
@@ -111,6 +122,8 @@ def stage(view: Window, groups: int, source: Planes, full: tuple[int, int]) -> S
     used: np.ndarray = np.any(view.kernel, axis=(2, 3))
     multiply_adds = int(np.count_nonzero(view.kernel))
     channels = _used_channels(view.kernel, groups, source.channels)
+    if not channels:
+        return Staging((), (), 0, 0, view.columns, 0, np.zeros(used.shape, int))
     ways = [_shifted(view, used, channels, aligned) for aligned in (False, True)]
     ways.append(_padded(view, used, channels, full[1]))
     if _lies_ready(view, full):
@@ -143,7 +156,7 @@ def _as_it_lies(view: Window, source: Planes, channels: tuple[int, ...]) -> Stag
     height, width = view.kernel.shape[:2]
     rows, columns = np.ogrid[:height, :width]
     places = rows * view.dilation[0] * source.pitch + columns * view.dilation[1]
-    return Staging((), channels, source.rows, source.columns, source.pitch, source.plane, places, 0)
+    return Staging((), channels, source.rows, source.columns, source.pitch, source.plane, places)
 
 
 def _within_lines(way: Staging, used: np.ndarray) -> bool:
@@ -152,54 +165,47 @@ def _within_lines(way: Staging, used: np.ndarray) -> bool:
 
 def _shifted(view: Window, used: np.ndarray, channels: tuple[int, ...], aligned: bool) -> Staging:
     """A copy for each phase of the rows and each column of the kernel."""
-    firsts = [x * view.dilation[1] for x in range(view.kernel.shape[1]) if used[:, x].any()]
     pitch = rounded(view.columns, ALIGNED) if aligned else view.columns
-    shifts = {x * view.dilation[1]: (x * view.dilation[1], 0) for x in range(view.kernel.shape[1])}
-    return _copied(view, used, channels, firsts, shifts, view.columns, pitch)
+    return _copied(view, used, channels, lambda reach: (reach, 0), view.columns, pitch)
 
 
 def _padded(view: Window, used: np.ndarray, channels: tuple[int, ...], full: int) -> Staging:
     """A copy for each phase of the rows and of the columns."""
     stride = view.strides[1]
-    reach = [x * view.dilation[1] for x in range(view.kernel.shape[1]) if used[:, x].any()]
-    firsts = sorted({x % stride for x in reach})
-    columns = view.columns + max((x // stride for x in reach), default=0)
-    shifts = {x * view.dilation[1]: divmod(x * view.dilation[1], stride)[::-1] for x in range(view.kernel.shape[1])}
+    reach = max(x * view.dilation[1] for x in range(view.kernel.shape[1]) if used[:, x].any())
+    columns = view.columns + reach // stride
     pitch = columns
     if stride == 1:  # the zeros behind a row are those before the next
         pitch = max(view.before[1] + min(full, columns - view.before[1]), columns - view.before[1])
-    return _copied(view, used, channels, firsts, shifts, columns, pitch)
+    return _copied(view, used, channels, lambda reach: divmod(reach, stride)[::-1], columns, pitch)
 
 
 def _copied(
     view: Window,
     used: np.ndarray,
     channels: tuple[int, ...],
-    firsts: list[int],
-    shifts: dict[int, tuple[int, int]],
+    shift: Callable[[int], tuple[int, int]],
     columns: int,
     pitch: int,
 ) -> Staging:
-    """Copies for each phase of the rows and each of some first columns.
+    """Copies for each phase of the rows, and of the columns as `shift` says.
 
     Args:
         view: the convolution.
         used: which rows and columns of the kernel have a weight.
         channels: those in use.
-        firsts: the first column of each copy, as a distance from the padding's first.
-        shifts: for each column of the kernel, times the dilation, its copy's first column and its own in that copy.
+        shift: how far a column of the kernel reaches to the first column of its copy, and to its own in that copy.
         columns, pitch: of the copies.
     """
-    height, width = view.kernel.shape[:2]
-    down = [y * view.dilation[0] for y in range(height) if used[y].any()]
-    phases = sorted({y % view.strides[0] for y in down})
-    rows = view.rows + max((y // view.strides[0] for y in down), default=0)
+    taps = [(int(y), int(x)) for y, x in zip(*np.nonzero(used), strict=True)]
+    down = {y: divmod(y * view.dilation[0], view.strides[0]) for y, _ in taps}
+    across = {x: shift(x * view.dilation[1]) for _, x in taps}
+    copies = sorted({(down[y][1], across[x][0]) for y, x in taps})
+    rows = view.rows + max(row for row, _ in down.values())
     plane = plane_size((rows - 1) * pitch + columns)
-    copies = [(phase, first) for phase in phases for first in firsts]
-    places = np.zeros((height, width), int)
-    for y, x in zip(*np.nonzero(used), strict=True):
-        row, phase = divmod(int(y) * view.dilation[0], view.strides[0])
-        first, column = shifts[int(x) * view.dilation[1]]
+    places = np.zeros(used.shape, int)
+    for y, x in taps:
+        (row, phase), (first, column) = down[y], across[x]
         places[y, x] = copies.index((phase, first)) * plane + row * pitch + column
     top, left = view.before
     return Staging(
@@ -210,7 +216,6 @@ def _copied(
         pitch,
         plane,
         places,
-        0,
     )
 
 
@@ -229,18 +234,17 @@ def copying(view: Window, staging: Staging, source: Planes, full: tuple[int, int
         full: rows and columns of the input.
         name: of the table of the channels in use, if not all are.
     """
-    every = staging.channels == tuple(range(source.channels))
+    channel = "c" if staging.channels == tuple(range(source.channels)) else f"{name}[c]"
     lines = [
         "float *to = staged;",
         f"for (int c = 0; c < {len(staging.channels)}; c++) {{",
-        f"    const float *plane = in + {'c' if every else f'{name}[c]'} * {source.plane};",
     ]
     for copy in staging.copies:
-        lines += [f"    {line}" for line in _copy(view, staging, source, full, copy)]
+        lines += [f"    {line}" for line in _copy(view, staging, source, full, copy, channel)]
     return "\n".join([*lines, "}"])
 
 
-def _copy(view: Window, staging: Staging, source: Planes, full: tuple[int, int], copy: Copy) -> list[str]:
+def _copy(view: Window, staging: Staging, source: Planes, full: tuple[int, int], copy: Copy, channel: str) -> list[str]:
     (above, rows), (before, columns) = (
         _inside(first, stride, count, n)
         for first, stride, count, n in zip(
@@ -248,8 +252,6 @@ def _copy(view: Window, staging: Staging, source: Planes, full: tuple[int, int],
         )
     )
     lines = []
-    if not rows or not columns:
-        return [f"clear(to, {staging.plane});", f"to += {staging.plane};"]
     if above:
         lines.append(f"clear(to, {above * staging.pitch});")
     start = (copy.row + above * view.strides[0]) * source.pitch + copy.column + before * view.strides[1]
@@ -261,7 +263,7 @@ def _copy(view: Window, staging: Staging, source: Planes, full: tuple[int, int],
     else:
         columns_at_once = columns
     lines.append(
-        f"copy_rows(plane + {start}, {step}, {view.strides[1]}, "
+        f"copy_rows(in + {channel} * {source.plane} + {start}, {step}, {view.strides[1]}, "
         f"to + {above * staging.pitch}, {staging.pitch}, {rows}, {before}, {columns_at_once}, {after});"
     )
     if end < staging.plane and (end < staging.rows * staging.pitch or columns < staging.columns):
