@@ -136,10 +136,11 @@ DENSE = f"""
 #define TILE {TILE_BLOCK // 2}
 #endif
 #define START_4(k) vector a##k = SPLAT(bias[0]), b##k = SPLAT(bias[1]), c##k = SPLAT(bias[2]), d##k = SPLAT(bias[3]);
-#define ADD_4(k) {{ \\
-        const vector x = LOAD(from + k * LANES); \\
-        a##k += x * weights[0]; b##k += x * weights[1]; c##k += x * weights[2]; d##k += x * weights[3]; \\
-    }}
+#define TAKE(k) const vector x##k = LOAD(from + k * LANES);
+#define ADD_A(k) a##k += x##k * weights[0];
+#define ADD_B(k) b##k += x##k * weights[1];
+#define ADD_C(k) c##k += x##k * weights[2];
+#define ADD_D(k) d##k += x##k * weights[3];
 #define RECTIFY_4(k) a##k = RECTIFIED(a##k); b##k = RECTIFIED(b##k); c##k = RECTIFIED(c##k); d##k = RECTIFIED(d##k);
 #define KEEP_D(k) STORE(out + last * plane + k * LANES, d##k);
 #define KEEP_C(k) STORE(out + (last < 2 ? last : 2) * plane + k * LANES, c##k);
@@ -154,7 +155,8 @@ DENSE = f"""
             EACH_##R(START_4) \\
             for (int left = (int)*count++; left > 0; left--, weights += 4) {{ \\
                 const float *from = in + *place++; \\
-                EACH_##R(ADD_4) \\
+                EACH_##R(TAKE) \\
+                EACH_##R(ADD_A) EACH_##R(ADD_B) EACH_##R(ADD_C) EACH_##R(ADD_D) \\
             }} \\
             if (rectify) {{ EACH_##R(RECTIFY_4) }} \\
             EACH_##R(KEEP_D) EACH_##R(KEEP_C) EACH_##R(KEEP_B) EACH_##R(KEEP_A) /* the last to write is right */ \\
