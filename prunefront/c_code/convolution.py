@@ -15,7 +15,7 @@ from prunefront.graph.operations import Convolution, Dense
 DENSE_FROM = 0.75
 """Share of weights that are not zero from which a convolution is emitted dense; see benchmarks/c_break_even.py."""
 
-DENSE_FROM_OF_FEW = 0.9
+DENSE_FROM_OF_FEW = 0.4
 """The same where a plane of the output is no more than the widest vector."""
 
 

@@ -63,7 +63,10 @@ def emit(graph: Graph, name: str, classes: Sequence[str]) -> tuple[str, str]:
 def _source(graph: Graph, name: str, found: Plan, starts: Sequence[int], codes: Sequence[Code]) -> str:
     bodies, every = [], []
     for number, (step, code) in enumerate(zip(found.steps, codes, strict=True)):
-        note = comment(f"{number}. {step.node.name}: {described(step.operation, step.node.shape, code.note)}")
+        kept = (step.planes.rows, step.planes.columns)
+        part = "" if kept == as_rows(step.node.shape[:-1]) else f", of which {kept[0]} x {kept[1]} places count"
+        shape = step.node.shape
+        note = comment(f"{number}. {step.node.name}: {described(step.operation, shape, code.note)}{part}")
         if code.tables:
             every.append(f"{note}\n{code.tables}")
         pointers = "" if step.done else f"    float *const x{number} = workspace + {starts[step.storage]};\n"

@@ -263,12 +263,16 @@ def _copy(view: Window, staging: Staging, source: Planes, full: tuple[int, int],
     else:
         columns_at_once = columns
     lines.append(
-        f"copy_rows(in + {channel} * {source.plane} + {start}, {step}, {view.strides[1]}, "
-        f"to + {above * staging.pitch}, {staging.pitch}, {rows}, {before}, {columns_at_once}, {after});"
+        f"copy_rows(in + {channel} * {source.plane}{_plus(start)}, {step}, {view.strides[1]}, "
+        f"to{_plus(above * staging.pitch)}, {staging.pitch}, {rows}, {before}, {columns_at_once}, {after});"
     )
     if end < staging.plane and (end < staging.rows * staging.pitch or columns < staging.columns):
         lines.append(f"clear(to + {end}, {staging.plane - end});")
     return [*lines, f"to += {staging.plane};"]
+
+
+def _plus(count: int) -> str:
+    return f" + {count}" if count else ""
 
 
 def _inside(first: int, stride: int, count: int, size: int) -> tuple[int, int]:
