@@ -33,6 +33,7 @@ from prunefront.sparse_file.values import (
 
 _LEVEL = 19  # of zstd; the higher ones gain nothing
 _TABLE = 256  # distinct values that an index of one byte tells apart
+_INDEX = 2**24  # bytes of JSON; more would be a bomb, since objects take many times as much
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Numbers = list[np.ndarray]
@@ -90,9 +91,12 @@ def encode(arrays: Sequence[np.ndarray], values: str = "float32", names: Sequenc
         raise InputError(f"Expected {len(arrays)} names, one for each array and each once. Received: {names}")
     coded = [_encode_array(name, np.asarray(array), values) for name, array in zip(names, arrays, strict=True)]
     index = Index(version=1, arrays=[entry for entry, _, _ in coded])
+    described = index.model_dump_json(exclude_defaults=True).encode()
+    if len(described) > _INDEX:
+        raise InputError(f"Expected fewer arrays, or shorter names. Received: an index of {len(described)} bytes")
     numbers = [array for _, _, arrays in coded for array in arrays]
     tensors = {
-        "index": [index.model_dump_json(exclude_defaults=True).encode()],
+        "index": [described],
         "positions": [where for _, where, _ in coded],
         "values": [p for width in WIDTHS for p in to_planes([n for n in numbers if n.itemsize == width], width)],
     }
@@ -122,6 +126,8 @@ def decode_named(content: bytes, origin: str = "sparse file") -> dict[str, np.nd
             raise ValueError("a frame that does not say how large its content is")
         check_size(size, origin)
         tensors = load(zstandard.ZstdDecompressor().decompress(content, allow_extra_data=False))
+        if tensors["index"].size > _INDEX:
+            raise ValueError(f"an index of {tensors['index'].size} bytes")
         index = Index.model_validate_json(tensors["index"].tobytes())
         _check_index(index)
         check_size(
@@ -239,7 +245,8 @@ def _check_index(index: Index) -> None:
             raise ValueError(f"shape {entry.shape}")
         if entry.stored > entry.size or (entry.positions == "all" and entry.stored != entry.size):
             raise ValueError(f"{entry.stored} stored elements of {entry.size}")
-        if entry.values not in ("exact", "table") and dtype.kind in "iu":
+        rounded = entry.values not in ("exact", "table")
+        if rounded and (dtype.kind in "iu" or (entry.values == "bfloat16" and dtype.itemsize == 2)):
             raise ValueError(f"{entry.dtype} as {entry.values}")
 
 

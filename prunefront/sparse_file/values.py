@@ -87,7 +87,7 @@ def to_codes(values: np.ndarray, channels: np.ndarray, largest: int) -> tuple[np
 
 def from_codes(codes: np.ndarray, scales: np.ndarray, channels: np.ndarray, dtype: np.dtype) -> np.ndarray:
     """Code x scale, of the array's dtype; exact in float32 and float64."""
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):  # damaged scales
         return (codes.astype(np.float32) * scales.astype(np.float32)[channels]).astype(dtype)
 
 
