@@ -18,6 +18,7 @@ from prunefront.common.params import Model
 from prunefront.common.sizes import VARIABLE
 from prunefront.models.build import starting_weights
 from prunefront.models.weights import load_named_weights, save_weights
+from prunefront.sparse_file import codec
 from prunefront.sparse_file import positions as coding
 from prunefront.sparse_file.codec import decode, encode
 from prunefront.sparse_file.values import BFLOAT16, DTYPES, KINDS
@@ -97,6 +98,12 @@ def random_array(rng, dtype, shape, density, bits):
     return np.where(rng.random(size) < density, numbers, np.zeros(1, dtype)).reshape(shape)
 
 
+def assert_read_as(content, arrays):
+    """By the package and by the reader of the document."""
+    assert_same(decode(content), arrays)
+    assert_same([np.frombuffer(a.content, DTYPES[a.dtype]).reshape(a.shape) for a in read(content)], arrays)
+
+
 ARRAYS = st.lists(
     st.tuples(
         st.sampled_from(sorted(DTYPES)),
@@ -112,8 +119,7 @@ def test_every_bit_of_every_array_is_kept(arrays, seed, bits):
     rng = np.random.default_rng(seed)
     arrays = [random_array(rng, *array, bits) for array in arrays]
     content = encode(arrays)
-    assert_same(decode(content), arrays)
-    assert_same([np.frombuffer(a.content, DTYPES[a.dtype]).reshape(a.shape) for a in read(content)], arrays)
+    assert_read_as(content, arrays)
 
 
 @given(ARRAYS, st.integers(0, 2**32), st.sampled_from(KINDS[1:]))
@@ -192,11 +198,30 @@ def test_the_smallest_coding_is_taken(array, positions):
     assert entries(encode([array]))[0].get("positions", "all") == positions
 
 
+@pytest.mark.parametrize("kind", ["bitmask", "gaps", "rice"])
+def test_every_coding_is_read_wherever_it_is_used(kind, monkeypatch):
+    def encode_positions(positions, size):
+        content, parameter = {
+            "bitmask": lambda: (coding.bitmask(positions, size), 0),
+            "gaps": lambda: coding.gaps(positions),
+            "rice": lambda: coding.rice(positions),
+        }[kind]()
+        return content, {"positions": kind, "parameter": parameter, "bytes": len(content)}
+
+    monkeypatch.setattr(codec, "_encode_positions", encode_positions)
+    densities = (0, 1e-5, 0.0005, 0.02, 0.5, 1)  # gaps of one, two and four bytes
+    arrays = [sparse(100_000, density) for density in densities] + [np.zeros(0, np.int64), np.array(3, np.uint8)]
+    content = encode(arrays)
+    assert {entry["positions"] for entry in entries(content)} == {kind}
+    assert kind != "gaps" or {entry.get("parameter") for entry in entries(content)} == {1, 2, 4}
+    assert_read_as(content, arrays)
+
+
 def test_few_different_values_are_a_table():
     clustered = np.random.default_rng(0).choice(np.float32([0, 0.1, -0.3, 0.7]), 4000)
     content = encode([clustered, sparse(4000, 0.75)])
     assert [(e.get("values"), e.get("distinct")) for e in entries(content)] == [("table", 3), (None, None)]
-    assert_same(decode(content), [clustered, sparse(4000, 0.75)])
+    assert_read_as(content, [clustered, sparse(4000, 0.75)])
 
 
 # --- values
