@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prunefront import InputError
@@ -29,7 +29,7 @@ from prunefront.graph.operations import (
     Reshape,
 )
 from prunefront.graph.shapes import output_shape
-from tests.random_graphs import random_graph, random_inputs
+from tests.random_graphs import random_graph, random_inputs, tame_outputs
 
 
 def dense(kernel, bias=None):
@@ -245,10 +245,8 @@ def test_check_same_says_by_how_much_outputs_differ():
 def test_outputs_stay_the_same_and_compacting_again_changes_nothing(seed, sparsity, count):
     before = random_graph(seed, sparsity, count)
     x = random_inputs(before)
-    with np.errstate(all="ignore"):
-        expected = outputs(before, x)
+    expected = tame_outputs(before, x)
     scale = max(1, np.abs(expected).max())
-    assume(scale < 1e12)
     after = compact(before)
     np.testing.assert_allclose(outputs(after, x), expected, rtol=0, atol=1e-9 * scale)
     assert (after.input_shape, after.output_shape) == (before.input_shape, before.output_shape)
