@@ -10,6 +10,7 @@ from prunefront.graph.forward import outputs
 from prunefront.graph.keras_layers import IDENTITIES
 from prunefront.graph.operations import Activation, Affine, Convolution, Dense
 from prunefront.graph.read import read_graph, read_with_sources
+from tests.helpers import compile_model, held, small
 
 layers, ops = keras.layers, keras.ops
 
@@ -335,3 +336,10 @@ def test_models_of_another_kind_are_refused():
         """Functional all the same."""
 
     assert len(read_graph(Of(one, dense(one))).nodes) == 2
+
+
+def test_a_held_model_is_read_as_before():
+    model = filled(small())
+    compile_model(model)
+    masked, masks = held(model)
+    assert not assert_same(masked).nodes[1].operation.kernel[~masks[0]].any()
