@@ -99,6 +99,7 @@ NETWORKS = {
     "conv1d causal": ((9, 4), lambda x: layers.Conv1D(3, 3, dilation_rate=2, padding="causal")(x)),
     "depthwise": (IMAGE, lambda x: layers.DepthwiseConv2D(3, depth_multiplier=2, padding="same", activation="elu")(x)),
     "depthwise strides": (IMAGE, lambda x: layers.DepthwiseConv2D((3, 2), strides=2, use_bias=False)(x)),
+    "depthwise dilated": (IMAGE, lambda x: layers.DepthwiseConv2D(2, dilation_rate=2, padding="same")(x)),
     "depthwise1d": ((9, 4), lambda x: layers.DepthwiseConv1D(3, strides=2, padding="same")(x)),
     "separable": (IMAGE, lambda x: layers.SeparableConv2D(3, 3, depth_multiplier=2, strides=2, padding="same")(x)),
     "separable1d": ((9, 4), lambda x: layers.SeparableConv1D(3, 3, activation="relu", use_bias=False)(x)),
@@ -115,6 +116,7 @@ NETWORKS = {
     "max pooling": (IMAGE, lambda x: layers.MaxPooling2D(2)(x)),
     "max pooling same": (IMAGE, lambda x: layers.MaxPooling2D(3, strides=2, padding="same")(x)),
     "average pooling same": (IMAGE, lambda x: layers.AveragePooling2D((2, 3), strides=2, padding="same")(x)),
+    "pooling with gaps": (IMAGE, lambda x: layers.MaxPooling2D((1, 2), strides=3, padding="same")(x)),
     "pooling1d": ((9, 4), lambda x: layers.AveragePooling1D(3)(layers.MaxPooling1D(2, padding="same")(x))),
     "global": (IMAGE, lambda x: layers.Add()([layers.GlobalMaxPooling2D()(x), layers.GlobalAveragePooling2D()(x)])),
     "global keepdims": (IMAGE, lambda x: layers.Multiply()([x, layers.GlobalMaxPooling2D(keepdims=True)(x)])),
@@ -318,6 +320,16 @@ def test_what_no_operation_stands_for_is_one_line_with_its_name(shape, network, 
     with pytest.raises(InputError, match=words) as error:
         read_graph(keras.Model(inputs, network(inputs)))
     assert "\n" not in str(error.value)
+
+
+def test_layers_that_compute_with_other_weights_than_they_hold_are_refused():
+    quantized, adapted = (filled(keras.Sequential([keras.Input((8,)), layers.Dense(8, name="d")])) for _ in range(2))
+    quantized.layers[0].quantize("int8")
+    adapted.layers[0].enable_lora(2)
+    with pytest.raises(InputError, match="d, a Dense with quantized weights"):
+        read_graph(quantized)
+    with pytest.raises(InputError, match="d, a Dense with LoRA"):
+        read_graph(adapted)
 
 
 def test_models_of_another_kind_are_refused():

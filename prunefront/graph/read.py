@@ -73,6 +73,8 @@ def _layer(builder: Builder, layer: Any, *args: Any, **kwargs: Any) -> Any:
         builder.refuse(layer, "with channels first")
     if getattr(layer, "quantization_mode", None) is not None:
         builder.refuse(layer, "with quantized weights")
+    if getattr(layer, "lora_enabled", False):
+        builder.refuse(layer, "with LoRA beside its weights")
     given = LAYERS[type(layer)](builder, layer, args[0])
     keeps = getattr(layer, "mask_zero", False) or (masked and layer.supports_masking)
     return Value(given.node, given.shape, bool(keeps))
