@@ -3,7 +3,7 @@
 Shapes leave out the batch. Channels are last: (length, channels) and (height, width, channels).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -90,12 +90,14 @@ class Embedding:
 
 @dataclass(frozen=True)
 class Activation:
-    """A function of each number by itself, but softmax, which is over the last axis.
+    """A function of each number by itself, but softmax and log_softmax, which are over the last axis.
 
     Attributes:
         name: Keras's name of it: relu, relu6, leaky_relu, elu, selu, gelu, sigmoid, hard_sigmoid, tanh, silu,
-            hard_silu, softplus, softsign, exponential, softmax.
-        parameters: what the function takes besides, by Keras's names, such as negative_slope.
+            hard_silu, softplus, softsign, exponential, softmax and the other keys of `activations.FUNCTIONS`.
+        parameters: what the function takes besides, by Keras's names: relu negative_slope, max_value and threshold
+            where they are not 0, None and 0; leaky_relu negative_slope; elu and celu alpha; gelu approximate (0 or 1);
+            hard_shrink and soft_shrink threshold; squareplus b.
     """
 
     name: str
@@ -210,3 +212,14 @@ class Graph:
     def output_shape(self) -> Shape:
         """Of what the network gives for an example."""
         return self.nodes[-1].shape
+
+
+def reachable(graph: Graph, last: int) -> Graph:
+    """The graph up to that node, without what has no part in it; the input stays."""
+    taken = {0, last}
+    for number in range(last, 0, -1):
+        if number in taken:
+            taken.update(graph.nodes[number].inputs)
+    place = {number: new for new, number in enumerate(sorted(taken))}
+    kept = [graph.nodes[number] for number in sorted(taken)]
+    return Graph(graph.name, tuple(replace(node, inputs=tuple(place[i] for i in node.inputs)) for node in kept))

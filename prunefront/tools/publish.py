@@ -14,10 +14,10 @@ from prunefront.common.files import digest, read_json, replacing_folder, write_j
 from prunefront.common.params import STAGES, Params
 from prunefront.common.runtime import tf
 from prunefront.frontier.summary import read_summary
+from prunefront.models.multiply_adds import multiply_adds
 from prunefront.models.weights import load_named_weights, load_weights
 from prunefront.pipeline.run import Run
 from prunefront.pipeline.store import FRONTIER, PICTURE, SUBMITTED, SUMMARY, cost_file, load_result, rows_file
-from prunefront.tools.multiply_adds import multiply_adds
 
 PUBLISHED = {"frontier.csv", "pareto.json", "pareto.png", "params.yaml", "cost.json", "submitted.npz"}
 
