@@ -144,8 +144,8 @@ def test_no_point_of_the_frontier_is_dominated_in_accuracy_and_cost(points, axis
         "bytes": rows["bytes_lossless"],
         "multiply_adds": rows["multiply_adds_nonzero"],
     }
-    pairs_ = list(zip(rows["val_accuracy"], -least[axis], strict=True))
-    dominated = [any(dominates(other, one) for other in pairs_) for one in pairs_]
+    both = list(zip(rows["val_accuracy"], -least[axis], strict=True))
+    dominated = [any(dominates(other, one) for other in both) for one in both]
     assert rows["on_frontier"].tolist() == [not found for found in dominated]
     assert all(0 <= volume <= 1 for volume in hypervolumes(rows, axis).values())
     assert pairs(rows, axis).shape == (len(points), 2)
