@@ -174,8 +174,8 @@ def test_the_pick_is_shown_with_neighbours_test_accuracy_and_export(result, caps
     assert [line.split("│")[1].strip() for line in rows] == ["next larger", "best", "next smaller"]
     assert all(text in rows[1] for text in ("deep", "90.00%", "600", "6,000", "0.8500", "0.7500"))
     assert "best: deep at 90.00% sparsity, seed 0; neighbours along the frontier over bytes" in said
-    assert "weights models/deep/0/s90.weights.h5 (not here" in said
-    assert "`prunefront export models/deep/0/s90.weights.h5 --to c`" in said
+    assert "weights: models/deep/0/s90.weights.h5 (not here" in said
+    assert "as a program: prunefront export models/deep/0/s90.weights.h5 --to c\n" in said
     print_pick(None, max_multiply_adds=5000)  # the axis that is limited
     assert "best: even at 50.00% sparsity, seed 0; neighbours along the frontier over multiply_adds" in (
         capsys.readouterr().out

@@ -189,7 +189,7 @@ def test_results_are_published_and_compared(project):
     (project / "comparison.png").unlink()
 
     picked = run("prunefront", "pick", "--max-bytes", "100e3", "--max-accuracy-drop", "0.5", folder=project).stdout
-    path = picked.split("weights ")[1].split()[0]
+    path = picked.split("weights: ")[1].split()[0]
     assert len(encode(load_weights(project / path))) <= 100_000
     shutil.rmtree(folder)
 

@@ -173,4 +173,5 @@ def print_pick(by: Axis | None, **bounds: float | None) -> None:
     console = Console(soft_wrap=True)
     console.print(as_table(f"Best with {', '.join(map(str, kept))}", rows, headings))
     console.print(f"best: {name(picked.best)}; neighbours along the frontier over {axis}", highlight=False)
-    console.print(f"weights {path}{note}; `prunefront export {path} --to c` makes it a program", highlight=False)
+    console.print(f"its weights: {path}{note}", highlight=False)
+    console.print(f"as a program: prunefront export {path} --to c", highlight=False)
