@@ -6,7 +6,7 @@ from prunefront.common.runtime import keras
 from prunefront.data.splits import Split
 from prunefront.models.layers import describe_weights
 from prunefront.models.multiply_adds import uses
-from prunefront.pipeline.costs import measure
+from prunefront.pipeline.costs import measure, note
 from prunefront.sparse_file.codec import decode, encode
 from prunefront.training.trainer import compile_classifier, evaluate
 
@@ -38,7 +38,7 @@ def test_costs_by_hand():
     assert found.multiply_adds == 2 * 3 + 3 * 2
     assert found.multiply_adds_nonzero == 4 + 3
     assert found.multiply_adds_compacted == 2 * 1 + 1 * 2  # the constant unit is part of the last layer's bias
-    assert found.effective_zeros == 7 + 3  # seven zeros; 5, 6 and 7 go nowhere
+    assert found.effective_zeros == 8 + 3  # eight zeros; 5, 6 and 7 go nowhere
     assert found.bytes_lossless == len(encode(before))
     assert found.bytes_int8 == len(encode(before, "int8"))
     for held, measured in zip(model.get_weights(), before, strict=True):
@@ -73,6 +73,12 @@ def test_a_network_that_is_no_graph_counts_plain_zeros():
     assert found.effective_zeros == sum(int((w == 0).sum()) for w in halves)
     assert found.multiply_adds_compacted == found.multiply_adds == 3 * (2 * 8 + 2 * 8) + 4
     assert found.multiply_adds_nonzero == found.multiply_adds // 2
+    assert note(model).startswith("effective zeros are plain zeros, and compaction removes nothing: Expected layers ")
+    assert note(model).endswith("Received: lstm, a LSTM")
+
+
+def test_of_a_network_that_is_a_graph_nothing_is_said():
+    assert note(two_layers(np.ones((2, 3)), np.ones(3), np.ones((3, 2)), np.ones(2))) is None
 
 
 class Flags(layers.Layer):

@@ -7,10 +7,13 @@ from functools import partial
 
 import numpy as np
 
+from prunefront.common.errors import InputError
 from prunefront.common.runtime import keras
 from prunefront.data.splits import Split
+from prunefront.graph.effective import compacted_multiply_adds, effective_zeros
+from prunefront.graph.read import read_graph
 from prunefront.models.layers import WeightInfo
-from prunefront.pruning.masks import Weights, count_zeros
+from prunefront.pruning.masks import Weights
 from prunefront.sparse_file.codec import decode, encode
 from prunefront.training.trainer import evaluate
 
@@ -23,9 +26,9 @@ class Costs:
     """What a network costs; multiply-adds are per example, and those of two activations are not counted.
 
     Attributes:
-        effective_zeros: trainable weights that are zero, or lie on no path of non-zero weights from input to output.
+        effective_zeros: trainable weights that are zero or without a part in the function, see `graph.effective`.
         multiply_adds: of the dense network.
-        multiply_adds_compacted: of the network without the units that are never needed, all its weights counted.
+        multiply_adds_compacted: of the dense network that compaction leaves; as before it where no graph can be read.
         multiply_adds_nonzero: those with a non-zero weight: what is left if zeros cost nothing.
         bytes_lossless, bytes_bfloat16, bytes_int8: of a sparse file of all weights, with exact or rounded values.
         val_accuracy_bfloat16, val_accuracy_int8: with the weights that are read from such a file, in [0, 1].
@@ -40,6 +43,15 @@ class Costs:
     bytes_int8: int
     val_accuracy_bfloat16: float
     val_accuracy_int8: float
+
+
+def note(model: "keras.Model") -> str | None:
+    """A line for the log where no graph of the model can be read: what is not known of its costs, and why; or None."""
+    try:
+        read_graph(model)
+    except InputError as error:
+        return f"effective zeros are plain zeros, and compaction removes nothing: {error}"
+    return None
 
 
 def measure(model: "keras.Model", weights: Sequence[WeightInfo], uses: Sequence[int], validation: Split) -> Costs:
@@ -59,10 +71,11 @@ def measure(model: "keras.Model", weights: Sequence[WeightInfo], uses: Sequence[
         rounded[values], _ = evaluate(model, validation)
     model.set_weights(arrays)
     dense = sum(n * a.size for n, a in zip(uses, arrays, strict=True))
+    compacted = compacted_multiply_adds(model, arrays)
     return Costs(
-        effective_zeros=sum(count_zeros([a]) for w, a in zip(weights, arrays, strict=True) if w.trainable),
+        effective_zeros=effective_zeros(model, arrays, [weight.trainable for weight in weights]),
         multiply_adds=dense,
-        multiply_adds_compacted=dense,
+        multiply_adds_compacted=dense if compacted is None else compacted,
         multiply_adds_nonzero=sum(n * int(np.count_nonzero(a)) for n, a in zip(uses, arrays, strict=True)),
         bytes_lossless=len(files["lossless"]),
         bytes_bfloat16=len(files["bfloat16"]),

@@ -21,7 +21,7 @@ from prunefront.models.layers import WeightInfo, describe_weights, layers_of
 from prunefront.models.multiply_adds import uses
 from prunefront.models.outputs import Outputs, find_outputs
 from prunefront.models.weights import check_shapes, load_weights, save_weights
-from prunefront.pipeline.costs import measure
+from prunefront.pipeline.costs import measure, note
 from prunefront.pipeline.points import COLUMNS
 from prunefront.pipeline.store import (
     kept_file,
@@ -222,7 +222,7 @@ def record(run: Run, points: Iterable[tuple[float, Weights]]) -> pd.DataFrame:
         InputError: weights or loss that are not finite.
     """
     rows, stage = [], run.stage
-    print(describe(run.weights), flush=True)
+    print("\n".join(filter(None, (describe(run.weights), note(run.model)))), flush=True)
     with run.progress as progress, replacing_folder(weights_folder(stage, run.seed)) as folder:
         for level, weights in points:
             row = _record_point(run, level, weights, folder)
