@@ -24,8 +24,8 @@ class Zeros(Part):
 class Submitted(Part):
     """The submitted point.
 
-    `ledger` has its zeros among different kinds of weights, see `counts.Counts`; `effective` counts as zeros all
-    trainable weights that lie on no path of non-zero weights from input to output, too.
+    `ledger` has its zeros among different kinds of weights, see `counts.Counts`; `effective` counts the trainable
+    weights that have no part in the function, too, see `costs.Costs`.
     """
 
     method: str
