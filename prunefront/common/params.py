@@ -43,6 +43,7 @@ Text = Annotated[str, Field(strict=True)]
 RecipeName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 BUILDER = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 Allocation = Literal["global", "uniform", "erk", "lamp"]
+Axis = Literal["sparsity", "bytes", "multiply_adds"]
 
 
 def _not_empty(path: Path) -> Path:
@@ -219,6 +220,7 @@ class SmallDense(Levels, Training):
 
 class Pareto(Section):
     gate: Share
+    axis: Axis = "sparsity"
 
 
 class Stage(NamedTuple):
