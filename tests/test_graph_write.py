@@ -14,9 +14,9 @@ from prunefront.graph.forward import outputs
 from prunefront.graph.operations import Affine, Convolution, Dense, Graph, Input, Node, Pool
 from prunefront.graph.read import read_graph
 from prunefront.graph.write import write_model
+from tests.graphs_by_hand import affine, conv, dense, graph
+from tests.networks import NETWORKS, examples, functional
 from tests.random_graphs import random_graph, random_inputs, tame_outputs
-from tests.test_compaction import affine, conv, dense, graph
-from tests.test_graph_read import NETWORKS, examples, functional
 
 layers, ops = keras.layers, keras.ops
 

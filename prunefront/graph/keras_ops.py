@@ -17,7 +17,7 @@ from prunefront.graph.keras_layers import (
     reshaped,
 )
 
-ACTIVATIONS = {name.replace("_", ""): name for name in FUNCTIONS}
+ACTIVATIONS = {name.replace("_", ""): name for name in FUNCTIONS} | {"exp": "exponential"}
 """By the names of Keras's operations, in small letters."""
 PARAMETERS = ("negative_slope", "max_value", "threshold", "alpha", "approximate", "b")
 """Of the activations, as Keras's operations hold them."""
@@ -38,6 +38,8 @@ def read_operation(builder: Builder, operation: Any, args: tuple[Any, ...], kwar
         return merged(builder, operation, "concatenate", values)
     if len(args) != 1 or args[0] is not x:
         builder.refuse(operation)
+    if name == "Square":
+        return merged(builder, operation, "multiply", [x, x])
     if (function := ACTIVATIONS.get(name.lower())) is not None:
         if function in OVER_CHANNELS:
             over_channels(builder, operation, x, operation.axis)
