@@ -35,7 +35,7 @@ def read_operation(builder: Builder, operation: Any, args: tuple[Any, ...], kwar
         return _arithmetic(builder, operation, name, args)
     if name == "Concatenate":
         over_channels(builder, operation, x, operation.axis)
-        return merged(builder, operation, "concatenate", values)
+        return merged(builder, operation, "concatenate", args[0])
     if len(args) != 1 or args[0] is not x:
         builder.refuse(operation)
     if name == "Square":
@@ -79,7 +79,7 @@ def _arithmetic(builder: Builder, operation: Any, name: str, args: tuple[Any, ..
         or array.size not in (1, x.shape[-1])
         or array.size != max(array.shape[-1:], default=1)
     ):
-        builder.refuse(operation, "by a number for each place")
+        builder.refuse(operation, "by other than a number for each channel")
     array = array.reshape(-1)
     if name in ("Add", "Subtract"):
         sign = -1 if name == "Subtract" else 1
@@ -88,9 +88,10 @@ def _arithmetic(builder: Builder, operation: Any, name: str, args: tuple[Any, ..
         return affine(builder, x, array, 0)
     if x is not one:
         builder.refuse(operation)
-    return affine(builder, x, 1 / array, 0)
+    with np.errstate(divide="ignore"):  # which is refused as infinity
+        return affine(builder, x, 1 / array, 0)
 
 
 def _over_space(axis: Any, x: Value) -> bool:
     axes = [axis] if isinstance(axis, int) else list(axis or ())
-    return sorted(a % (len(x.shape) + 1) for a in axes) == list(range(1, len(x.shape)))
+    return bool(axes) and sorted(a % (len(x.shape) + 1) for a in axes) == list(range(1, len(x.shape)))
