@@ -10,7 +10,7 @@ from prunefront.common.runtime import keras
 from prunefront.graph.activations import FUNCTIONS
 from prunefront.graph.compaction import compact
 from prunefront.graph.folding import fold_affine
-from prunefront.graph.forward import outputs
+from prunefront.graph.forward import check_same, outputs
 from prunefront.graph.multiply_adds import multiply_adds as of_graph
 from prunefront.graph.operations import Affine, Convolution, Dense, Graph, Input, Node, Pool
 from prunefront.graph.read import read_graph
@@ -32,6 +32,7 @@ def test_a_model_read_and_written_gives_the_same(name):
     expected = ops.convert_to_numpy(result)
     assert written.output_shape[1:] == expected.shape[1:]
     np.testing.assert_allclose(ops.convert_to_numpy(written(x, training=False)), expected, rtol=1e-4, atol=1e-5)
+    check_same(read, fold_affine(compact(read)), x)
     again = read_graph(written)
     np.testing.assert_allclose(outputs(again, x), outputs(read, x), rtol=1e-6, atol=1e-6)
 
