@@ -191,8 +191,8 @@ def _normalization(builder: Builder, layer: Any, x: Value) -> Value:
 
 def _rescaling(builder: Builder, layer: Any, x: Value) -> Value:
     scale, offset = (np.asarray(a, np.float32) for a in (layer.scale, layer.offset))
-    if max(scale.ndim, offset.ndim) > 1:
-        builder.refuse(layer, "by a number for each place")
+    if any(a.size not in (1, x.shape[-1]) or a.ndim > 1 for a in (scale, offset)):
+        builder.refuse(layer, "by other than a number for each channel")
     return affine(builder, x, scale, offset)
 
 
