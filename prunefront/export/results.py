@@ -1,0 +1,66 @@
+"""What the stage `export` leaves: a folder of files and a table of them."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from prunefront.common.errors import InputError, cause
+from prunefront.common.files import replacing, replacing_folder
+
+FOLDER = Path("exports")
+TABLE = Path("metrics/exports.csv")
+STEM = "submitted"
+COLUMNS = [
+    "format",
+    "file",
+    "bytes",
+    "bytes_gzip",
+    "bytes_zstd",
+    "parameters",
+    "zeros",
+    "val_accuracy",
+    "test_accuracy",
+    "largest_difference",
+]
+"""Sizes in bytes, of C with the header; numbers and zeros among the weights in the file; accuracies in [0, 1]; the
+largest difference between an output and the model's, as a share of the outputs' scale, rounded up to one digit and no
+less than 1e-5. The last three are empty where nothing could run the file."""
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Writes rows with the columns of `COLUMNS`."""
+    with replacing(path) as partial:
+        table.to_csv(partial, index=False, lineterminator="\n")
+
+
+def write_no_exports() -> None:
+    """The empty results where no format is asked for."""
+    with replacing_folder(FOLDER):
+        write_table(TABLE, pd.DataFrame(columns=COLUMNS))
+
+
+def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
+    """A table with these columns, as it was written. Raises InputError if it is damaged."""
+    try:
+        table = pd.read_csv(path)
+    except Exception as error:  # a damaged file raises almost anything
+        raise InputError(f"{path}: expected a table; make it again. Received: {cause(error)}") from None
+    absent = [name for name in columns if name not in table]
+    if absent:
+        raise InputError(f"{path}: expected the columns {', '.join(columns)}; make it again. Received: no {absent[0]}")
+    return table[columns]
+
+
+def described(table: pd.DataFrame) -> list[str]:
+    """Each row of an export table as a line."""
+    lines = []
+    for row in table.itertuples():
+        tried = "not run"
+        if not pd.isna(row.val_accuracy):
+            tried = (
+                f"validation accuracy {row.val_accuracy:.4f}, test accuracy {row.test_accuracy:.4f}, outputs within "
+                f"{row.largest_difference:.0e} of their scale"
+            )
+        sizes = f"{row.bytes:,} bytes ({row.bytes_zstd:,} with zstd)"
+        lines.append(f"{row.format}: {row.file}, {sizes}, {row.zeros:,} of {row.parameters:,} weights zero, {tried}")
+    return lines

@@ -1,0 +1,183 @@
+"""Exported files, loaded and run by their own runtimes: what a process of its own does, see `trial.py`.
+
+TensorFlow is imported for Keras's files alone.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+from pydantic import BaseModel, Field
+
+from prunefront.common.errors import InputError, cause
+from prunefront.common.params import Model
+from prunefront.data.splits import PREPARED, read_split
+from prunefront.export.formats import family
+
+BATCH = 64
+
+Predict = Callable[[np.ndarray], np.ndarray]
+"""From examples, shape (n, ...), to outputs, shape (n, outputs)."""
+
+
+class Job(BaseModel, frozen=True):
+    """What a process is to do: load files of one runtime, run each on prepared splits, and write what they give.
+
+    Attributes:
+        files: by format.
+        folder: for the outputs, see `outputs_file`.
+        splits: names of prepared splits.
+        shape, dtype: of an example as the model takes it.
+        classes: of the labels.
+        outputs: numbers that the model gives for an example.
+        model: the network whose weights a sparse file holds.
+    """
+
+    files: dict[str, Path]
+    folder: Path
+    splits: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: str
+    classes: Annotated[int, Field(ge=2)]
+    outputs: Annotated[int, Field(ge=1)]
+    model: Model
+
+
+class Ran(BaseModel, frozen=True):
+    """What a process says of a file.
+
+    Attributes:
+        name: of the format.
+        refusal: why the runtime does not take the file; None if it does.
+        not_run: why nothing here can run it, such as a missing compiler; None if it ran.
+        zeros, numbers: among the weights in the file.
+    """
+
+    name: str
+    refusal: str | None = None
+    not_run: str | None = None
+    zeros: int = 0
+    numbers: int = 0
+
+
+def outputs_file(folder: Path, name: str, split: str) -> Path:
+    """Where the outputs of a format on a split are written, an array of shape (n, outputs)."""
+    return folder / f"{name}-{split}.npy"
+
+
+def load(name: str, path: Path, job: Job, threads: int = 1) -> Predict:
+    """A file as a function.
+
+    Args:
+        name: of the format.
+        path: of the file.
+        job: what else is to be known of the model.
+        threads: that the runtime may use; C uses one, and Keras what TensorFlow is set to.
+    """
+    kind = family(name)
+    if kind == "litert":
+        return _litert(path, threads)
+    if kind == "onnx":
+        return _onnx(path, threads)
+    if kind == "c":
+        return _c(path, job.outputs)
+    return _keras(name, path, job)
+
+
+def count_weights(name: str, path: Path) -> tuple[int, int]:
+    """Zeros and numbers among the weights in a file."""
+    kind = family(name)
+    if kind == "litert":
+        from prunefront.export.litert_file import count_litert
+
+        return count_litert(path)
+    if kind == "onnx":
+        arrays = _onnx_arrays(path)
+    elif kind == "c":
+        raise NotImplementedError
+    else:
+        from prunefront.models.weights import load_weights
+
+        arrays = load_weights(path)
+    return sum(int(a.size - np.count_nonzero(a)) for a in arrays), sum(a.size for a in arrays)
+
+
+def _litert(path: Path, threads: int) -> Predict:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(path), num_threads=threads)
+    (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
+    allocated: list[tuple[int, ...]] = []
+
+    def predict(x: np.ndarray) -> np.ndarray:
+        if allocated != [x.shape]:
+            interpreter.resize_tensor_input(taken["index"], x.shape)
+            interpreter.allocate_tensors()
+            allocated[:] = [x.shape]
+        interpreter.set_tensor(taken["index"], x)
+        interpreter.invoke()
+        return interpreter.get_tensor(given["index"])
+
+    return predict
+
+
+def _onnx(path: Path, threads: int) -> Predict:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    (taken,) = session.get_inputs()
+    return lambda x: session.run(None, {taken.name: x})[0]
+
+
+def _onnx_arrays(path: Path) -> list[np.ndarray]:
+    import onnx
+
+    arrays = [onnx.numpy_helper.to_array(array) for array in onnx.load(path).graph.initializer]
+    return [array for array in arrays if array.dtype.kind == "f"]
+
+
+def _c(path: Path, outputs: int) -> Predict:
+    raise NotImplementedError
+
+
+def _keras(name: str, path: Path, job: Job) -> Predict:
+    from prunefront.common.runtime import set_up
+    from prunefront.models.build import build_model
+    from prunefront.models.model_files import load_model
+    from prunefront.models.weights import check_shapes, load_weights
+
+    set_up("float32", 0)
+    if family(name) == "keras":
+        own = job.model.trust or job.model.builder is not None  # a user's function is trusted, and so its classes
+        model = load_model(path, own, job.model.code)
+    else:
+        model = build_model(job.model, job.shape, job.classes)
+        weights = load_weights(path)
+        check_shapes(weights, model, str(path))
+        model.set_weights(weights)
+    return lambda x: np.asarray(model.predict_on_batch(x), np.float32)
+
+
+def _run(job: Job) -> None:
+    examples = {split: read_split(split, PREPARED).x for split in job.splits}
+    for name, path in job.files.items():
+        try:
+            predict = load(name, path, job)
+            for split, x in examples.items():
+                parts = (x[start : start + BATCH] for start in range(0, len(x), BATCH))
+                outputs = [predict(part.reshape(-1, *job.shape).astype(job.dtype)) for part in parts]
+                np.save(outputs_file(job.folder, name, split), np.concatenate(outputs))
+            zeros, numbers = count_weights(name, path)
+            ran = Ran(name=name, zeros=zeros, numbers=numbers)
+        except Exception as error:  # a runtime raises what it comes upon
+            ran = Ran(name=name, refusal=str(error) if isinstance(error, InputError) else cause(error))
+        print(ran.model_dump_json(), flush=True)
+
+
+if __name__ == "__main__":
+    _run(Job.model_validate_json(sys.stdin.buffer.read()))

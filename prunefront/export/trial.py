@@ -1,0 +1,70 @@
+"""Exported files, tried: each runtime in a process of its own, whose crash ends no more than that process."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from pydantic import ValidationError
+
+from prunefront.common.errors import InputError
+from prunefront.export.formats import RUNTIMES, family
+from prunefront.export.runtimes import Job, Ran
+
+AT_ONCE = 2
+"""Processes at a time: a laptop has the cores and the memory for so many."""
+
+
+def try_out(job: Job) -> list[Ran]:
+    """Has every file of a job run by its own runtime.
+
+    Files of Keras share a process, since importing TensorFlow takes longer than all else; every other has its own.
+
+    Raises:
+        InputError: a runtime ended without a word, by a signal for the most part.
+    """
+    names = list(job.files)
+    by_keras = [name for name in names if RUNTIMES[family(name)] == "Keras"]
+    groups = [group for group in ([by_keras] + [[name] for name in names if name not in by_keras]) if group]
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        ran = {one.name: one for group in threads.map(lambda group: _in_process(job, group), groups) for one in group}
+    return [ran[name] for name in names]
+
+
+def environment() -> dict[str, str]:
+    """For a process that is to import what this one does, from the same places in the same order."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path), "PYTHONSAFEPATH": "1"}
+
+
+def _in_process(job: Job, names: Sequence[str]) -> list[Ran]:
+    part = job.model_copy(update={"files": {name: job.files[name] for name in names}})
+    command = [sys.executable, "-m", "prunefront.export.runtimes"]
+    ended = subprocess.run(
+        command, input=part.model_dump_json().encode(), env=environment(), capture_output=True, check=False
+    )
+    ran = []
+    for line in ended.stdout.splitlines():
+        try:
+            ran.append(Ran.model_validate_json(line))
+        except ValidationError:  # what a runtime prints
+            continue
+    if len(ran) < len(names):
+        name = names[len(ran)]
+        raise InputError(
+            f"{name}: expected a file that {RUNTIMES[family(name)]} runs; leave {name} out of export.formats. "
+            f"Received: {how_it_ended(ended.returncode, ended.stderr.decode(errors='replace'))}"
+        )
+    return ran
+
+
+def how_it_ended(status: int, errors: str) -> str:
+    """The end of a runtime's process in words: the signal, or the last that it said."""
+    if status < 0:
+        number = -status
+        known = number in set(signal.Signals)
+        return f"the runtime ended with signal {number}{f' ({signal.Signals(number).name})' if known else ''}"
+    lines = [line for line in re.sub(r"\x1b\[\d*m", "", errors).splitlines() if line.strip()]
+    return f"the runtime ended with status {status}{f': {lines[-1]}' if lines else ''}"
