@@ -34,6 +34,24 @@ def test_the_operations_that_an_output_went_through():
     assert last_activation(model) == "softmax"
 
 
+def test_the_operations_of_a_functional_model_are_called_in_order():
+    inner, data = functional(), keras.Input((4,))
+    model = keras.Model(data, inner(data))
+    called = []
+
+    def call(operation, *args, **kwargs):
+        called.append((operation.name, args))
+        assert all(value is None for value in kwargs.values())
+        return len(called)
+
+    assert model._run_through_graph(0, call_fn=call) == 1
+    assert called == [(inner.name, (0,))]
+    called.clear()
+    assert inner._run_through_graph(0, call_fn=call) == 4
+    assert [args for _, args in called] == [(0,), (1,), (2,), (3,)]
+    assert called[0][0] == "hidden"
+
+
 def test_the_weights_that_a_layer_made_itself():
     normalization = layers.BatchNormalization()
     normalization.build((None, 2))

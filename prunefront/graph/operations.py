@@ -90,12 +90,14 @@ class Embedding:
 
 @dataclass(frozen=True)
 class Activation:
-    """A function of each number by itself, but softmax, which is over the last axis.
+    """A function of each number by itself, but softmax and log_softmax, which are over the last axis.
 
     Attributes:
         name: Keras's name of it: relu, relu6, leaky_relu, elu, selu, gelu, sigmoid, hard_sigmoid, tanh, silu,
-            hard_silu, softplus, softsign, exponential, softmax.
-        parameters: what the function takes besides, by Keras's names, such as negative_slope.
+            hard_silu, softplus, softsign, exponential, softmax and the other keys of `activations.FUNCTIONS`.
+        parameters: what the function takes besides, by Keras's names: relu negative_slope, max_value and threshold
+            where they are not 0, None and 0; leaky_relu negative_slope; elu and celu alpha; gelu approximate (0 or 1);
+            hard_shrink and soft_shrink threshold; squareplus b.
     """
 
     name: str
