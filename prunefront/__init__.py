@@ -14,6 +14,7 @@ _HOMES = {
     "models.weights": ["load_masks", "load_weights", "save_masks"],
     "pruning.masks": ["apply_masks", "global_masks", "layerwise_masks", "sparsity"],
     "pruning.saliency": ["erk", "lamp", "magnitude", "random_scores", "uniform"],
+    "sparse_file.file": ["save_sparse"],
     "training.hold": ["held_masks", "hold_masks", "implied_masks", "magnitude_masks", "prune_further"],
 }
 

@@ -81,12 +81,12 @@ def encode(arrays: Sequence[np.ndarray], values: str = "float32", names: Sequenc
 
     Raises:
         InputError: an array is of another dtype, or there is no such kind of values; or values are to be rounded and
-            some are NaN, infinite, or beyond the range of bfloat16.
+            some are NaN, infinite, or too large once rounded.
     """
     if values not in KINDS:
         raise InputError(f"Expected values to be one of {', '.join(KINDS)}. Received: {values!r}")
     names = [str(number) for number in range(len(arrays))] if names is None else list(names)
-    if len(names) != len(arrays) or len(set(names)) != len(names):
+    if len(names) != len(arrays) or len(set(names)) != len(names) or not all(isinstance(name, str) for name in names):
         raise InputError(f"Expected {len(arrays)} names, one for each array and each once. Received: {names}")
     coded = [_encode_array(name, np.asarray(array), values) for name, array in zip(names, arrays, strict=True)]
     index = Index(version=1, arrays=[entry for entry, _, _ in coded])
@@ -138,17 +138,17 @@ def decode_named(content: bytes, origin: str = "sparse file") -> dict[str, np.nd
 def _encode_array(name: str, array: np.ndarray, values: str) -> tuple[Entry, bytes, Numbers]:
     """How an array is coded, where its stored elements are, and what they are."""
     if array.dtype.name not in DTYPES:
-        raise InputError(f"Expected arrays of {', '.join(DTYPES)}. Received: {name} of dtype {array.dtype}")
+        raise InputError(f"Expected arrays of {', '.join(DTYPES)}. Received: array {name} of dtype {array.dtype}")
     dtype, shape = DTYPES[array.dtype.name], array.shape
     flat = array.ravel().astype(dtype, copy=False)  # in the byte order of the machine
     rounding = values != "float32" and dtype.kind not in "iu"
     if rounding and not np.isfinite(flat).all():
-        raise InputError(f"Expected finite values, to be stored as {values}. Received: NaN or infinity in {name}")
+        raise InputError(f"Expected finite values, to be stored as {values}. Received: NaN or infinity in array {name}")
     positions = np.flatnonzero(flat != 0 if rounding else to_bits(flat))
     stored = flat[positions]
     kind, numbers = _encode_values(stored, positions, shape, values)
     if rounding and kind != "exact" and not np.isfinite(_decode_values(kind, dtype, numbers, positions, shape)).all():
-        raise InputError(f"Expected values in the range of bfloat16. Received: {name}, with {np.abs(stored).max()}")
+        raise InputError(f"Expected values that {values} can hold. Received: {np.abs(stored).max()} in array {name}")
     coded, fields = _encode_positions(positions, flat.size)
     distinct = numbers[0].size if kind == "table" else 0
     what = {"name": name, "dtype": dtype.name, "shape": list(shape), "stored": stored.size}
