@@ -11,7 +11,10 @@ TOOLS = ("new", "preset", "inspect", "show", "compare", "publish", "verify", "be
 
 def main() -> None:
     """Runs the command that the arguments name."""
-    panels = {"Stages, in the order of the pipeline": ("prepare", "baseline", *STAGES, "pareto", "export"), "Tools": TOOLS}
+    panels = {
+        "Stages, in the order of the pipeline": ("prepare", "baseline", *STAGES, "pareto", "export"),
+        "Tools": TOOLS,
+    }
     run_all({title: map(_command, names) for title, names in panels.items()})
 
 

@@ -4,7 +4,6 @@ import gzip
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -16,6 +15,7 @@ from prunefront.c_code.emit import emit
 from prunefront.common.errors import InputError
 from prunefront.common.runtime import keras
 from prunefront.data.batches import at_hand
+from prunefront.data.rows import RowsOnDisk
 from prunefront.data.splits import Split, read_class_names
 from prunefront.export.formats import RUNTIMES, content_of, family, file_of, variant
 from prunefront.export.keras_file import write_keras
@@ -28,6 +28,7 @@ from prunefront.graph.compaction import compact
 from prunefront.graph.operations import Graph
 from prunefront.graph.read import read_graph
 from prunefront.graph.write import write_model
+from prunefront.models.outputs import Outputs
 from prunefront.models.weights import check_shapes
 from prunefront.pipeline.run import Run
 from prunefront.pruning.masks import Weights
@@ -37,6 +38,8 @@ EXACT = 1e-4
 """Of the outputs' scale: what float32 loses where sums come in another order."""
 SMALLEST = 1e-5
 """Of the outputs' scale: smaller differences are not told apart, they are the last bits of one machine."""
+WHOLE = ("keras", "sparse")
+"""Families that hold the model as it is, since it goes on being trained, or takes the weights."""
 RANDOM = 64
 """Random examples that a compacted model is compared on, beside all of the validation split."""
 
@@ -46,25 +49,16 @@ class Subject:
     """A model to be written.
 
     Attributes:
-        opened: the run, whose model has the weights.
-        weights: in model order.
-        graph: the same function without what has no part in it; None where `why_not` says why there is none.
-        small: the graph as a model; the model itself where there is no graph.
+        opened: the run that it is of.
+        model: with the weights, not compiled.
+        graph: the model as plain operations; None where `why_not` says why there is none.
         why_not: one line.
     """
 
     opened: Run
-    weights: Weights
+    model: "keras.Model"
     graph: Graph | None
-    small: "keras.Model"
-    why_not: str
-
-    @cached_property
-    def representative(self) -> np.ndarray:
-        """Some examples of the training split, the same each time."""
-        x = self.opened.read("train").x
-        chosen = np.random.default_rng(0).permutation(len(x))[:REPRESENTATIVE]
-        return x[np.sort(chosen)]
+    why_not: str = ""
 
 
 def export(
@@ -92,11 +86,11 @@ def export(
     if "onnx" in formats:
         check_extra()
     check_shapes(weights, opened.model, "the weights to export")
-    opened.model.set_weights(weights)
     splits = {"validation": opened.validation, "test": opened.read("test")}
-    expected = {name: outputs_of(opened.model, split.x) for name, split in splits.items()}
-    subject = make_subject(opened, weights, expected["validation"])
-    files = _written(subject, formats, folder, stem)
+    whole = as_it_is(opened, weights)
+    expected = {name: outputs_of(whole.model, split.x) for name, split in splits.items()}
+    small = compacted(whole, expected["validation"])
+    files = _written({name: whole if family(name) in WHOLE else small for name in formats}, folder, stem)
     with TemporaryDirectory(prefix="prunefront-") as temporary:
         job = Job(
             files=files,
@@ -108,43 +102,53 @@ def export(
             outputs=expected["validation"].shape[1],
             model=opened.params.model,
         )
-        rows = [_row(subject, ran, job, splits, expected, tolerance) for ran in try_out(job)]
+        rows = [_row(opened.outputs, ran, job, splits, expected, tolerance) for ran in try_out(job)]
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
-def make_subject(opened: Run, weights: Weights, expected: np.ndarray) -> Subject:
-    """The model of a run, which has the weights, and what is left of it when all that has no effect is removed.
+def as_it_is(opened: Run, weights: Weights) -> Subject:
+    """The network of a run with other weights, in model order, which fit."""
+    model = opened.make_model()
+    model.set_weights(weights)
+    try:
+        return Subject(opened, model, read_graph(model))
+    except InputError as error:
+        return Subject(opened, model, None, str(error))
+
+
+def compacted(subject: Subject, expected: np.ndarray) -> Subject:
+    """The same function without what has no part in it; the subject itself where there is no graph, and a line says so.
 
     Args:
-        expected: the model's outputs on the validation split.
+        subject: as it is.
+        expected: its outputs on the validation split.
 
     Raises:
         InputError: the compacted model computes something else.
     """
-    try:
-        graph = compact(read_graph(opened.model))
-        small = write_model(graph)
-    except InputError as error:
-        print(f"exported as it is, not compacted: {error}", flush=True)
-        return Subject(opened, weights, None, opened.model, str(error))
-    x = random_like(at_hand(opened.validation), RANDOM)
+    if subject.graph is None:
+        print(f"exported without compaction: {subject.why_not}", flush=True)
+        return subject
+    graph = compact(subject.graph)
+    model = write_model(graph)
+    x = random_like(at_hand(subject.opened.validation), RANDOM)
     compared = {
-        "random examples": (outputs_of(opened.model, x), outputs_of(small, x)),
-        "the validation split": (expected, outputs_of(small, opened.validation.x)),
+        "random examples": (outputs_of(subject.model, x), outputs_of(model, x)),
+        "the validation split": (expected, outputs_of(model, subject.opened.validation.x)),
     }
     for where, (one, other) in compared.items():
         difference = difference_of(one, other)
         if not difference <= EXACT:
             raise InputError(
-                f"Expected the compacted model to compute what the model does. Received: outputs on {where} that differ "
-                f"by {difference:.2g} of their scale; this is a bug of prunefront's"
+                f"Expected the compacted model to compute what the model does. Received: outputs on {where} that "
+                f"differ by {difference:.2g} of their scale; this is a bug of prunefront's"
             )
-    before, after = (sum(w.size for w in model.get_weights()) for model in (opened.model, small))
+    before, after = (sum(w.size for w in one.get_weights()) for one in (subject.model, model))
     print(f"compacted exactly from {before:,} to {after:,} weights", flush=True)
-    return Subject(opened, weights, graph, small, "")
+    return Subject(subject.opened, model, graph)
 
 
-def outputs_of(model: "keras.Model", x: np.ndarray) -> np.ndarray:
+def outputs_of(model: "keras.Model", x: np.ndarray | RowsOnDisk) -> np.ndarray:
     """What a model gives for examples, shape (n, outputs), float32; they may be on disk."""
     parts = [model.predict_on_batch(x[start : start + BATCH]) for start in range(0, len(x), BATCH)]
     return np.concatenate(parts).astype(np.float32)
@@ -177,11 +181,9 @@ def write(name: str, path: Path, subject: Subject) -> None:
     """Writes a model in one format; C with a header beside it. Raises InputError if the format cannot hold it."""
     kind = family(name)
     if kind == "keras":
-        model = subject.opened.make_model()  # a new one, which is not compiled
-        model.set_weights(subject.weights)
-        write_keras(path, model)
+        write_keras(path, subject.model)
     elif kind == "sparse":
-        path.write_bytes(encode(subject.weights, variant(name) or "float32"))
+        path.write_bytes(encode(subject.model.get_weights(), variant(name) or "float32"))
     elif kind == "c":
         if subject.graph is None:
             raise InputError(subject.why_not)
@@ -189,14 +191,22 @@ def write(name: str, path: Path, subject: Subject) -> None:
         path.write_text(source, encoding="utf-8")
         path.with_suffix(".h").write_text(header, encoding="utf-8")
     elif kind == "litert":
-        write_litert(path, subject.small, name, subject.representative)
+        write_litert(path, subject.model, name, representative(subject.opened))
     else:
-        write_onnx(path, subject.small, at_hand(subject.opened.validation)[:1])
+        write_onnx(path, subject.model, at_hand(subject.opened.validation)[:1])
 
 
-def _written(subject: Subject, formats: Sequence[str], folder: Path, stem: str) -> dict[str, Path]:
+def representative(opened: Run) -> np.ndarray:
+    """Some examples of the training split, the same each time."""
+    x = opened.read("train").x
+    chosen = np.random.default_rng(0).permutation(len(x))[:REPRESENTATIVE]
+    return x[np.sort(chosen)]
+
+
+def _written(subjects: dict[str, Subject], folder: Path, stem: str) -> dict[str, Path]:
+    """The files of all formats that can hold their model, by format."""
     files, reason = {}, ""
-    for name in formats:
+    for name, subject in subjects.items():
         path = file_of(name, folder, stem)
         try:
             write(name, path, subject)
@@ -210,7 +220,7 @@ def _written(subject: Subject, formats: Sequence[str], folder: Path, stem: str) 
 
 
 def _row(
-    subject: Subject, ran: Ran, job: Job, splits: dict[str, Split], expected: dict[str, np.ndarray], tolerance: float
+    meant: Outputs, ran: Ran, job: Job, splits: dict[str, Split], expected: dict[str, np.ndarray], tolerance: float
 ) -> dict[str, object]:
     """The row of a file that has been tried. Raises InputError if it is not to be kept."""
     path = job.files[ran.name]
@@ -233,10 +243,9 @@ def _row(
         print(f"{ran.name}: written, but not run. {ran.not_run}", flush=True)
         return row
     outputs = {split: np.load(outputs_file(job.folder, ran.name, split)) for split in splits}
-    answers = subject.opened.outputs.answers
-    right = {split: int((answers(outputs[split]) == splits[split].y).sum()) for split in splits}
+    right = {split: int((meant.answers(outputs[split]) == splits[split].y).sum()) for split in splits}
     accuracy = {split: right[split] / len(splits[split].y) for split in splits}
-    of_model = float((answers(expected["validation"]) == splits["validation"].y).mean())
+    of_model = float((meant.answers(expected["validation"]) == splits["validation"].y).mean())
     difference = max(difference_of(expected[split], outputs[split]) for split in splits)
     if not accuracy["validation"] >= of_model - tolerance - 1e-9 or math.isnan(difference):
         raise InputError(

@@ -9,6 +9,7 @@ import numpy as np
 from prunefront.common.errors import InputError, cause
 from prunefront.common.runtime import keras, quiet_stderr, tf
 from prunefront.export.formats import variant
+from prunefront.export.litert_file import unpacks_int8_kernels
 
 REPRESENTATIVE = 300
 """Training examples by which the ranges of int8 activations are found: converter and accuracy want a few hundred."""
@@ -27,7 +28,7 @@ def write_litert(path: Path, model: "keras.Model", name: str, examples: np.ndarr
         examples: as the model takes them, shape (n, ...); int8 finds the ranges of activations by them.
 
     Raises:
-        InputError: the converter cannot convert the model.
+        InputError: the converter cannot convert the model, or to a file only that LiteRT does not run.
     """
     words = variant(name).split("_")
     optimize = tf.lite.Optimize
@@ -47,3 +48,9 @@ def write_litert(path: Path, model: "keras.Model", name: str, examples: np.ndarr
             model.export(path, format="litert", verbose=False, **options)
     except Exception as error:  # the converter raises what it comes upon
         raise InputError(f"Expected a model that LiteRT's converter can convert. Received: {cause(error)}") from None
+    if unpacks_int8_kernels(path):
+        path.unlink()
+        raise InputError(
+            "Expected Dense kernels with empty blocks of 16 inputs, since LiteRT runs no int8 file where a sparse one has "
+            "none; litert_sparse and litert_int8 take any. Received: one with single zeros"
+        )

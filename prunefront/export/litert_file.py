@@ -24,15 +24,37 @@ def count_litert(path: Path) -> tuple[int, int]:
     Raises:
         InputError: it is no whole LiteRT file.
     """
+    model = _read(path)
+    counts = [_count(tensor, model.buffers[tensor.buffer]) for part in model.subgraphs for tensor in part.tensors]
+    return sum(zeros for zeros, _ in counts), sum(numbers for _, numbers in counts)
+
+
+def unpacks_int8_kernels(path: Path) -> bool:
+    """Whether LiteRT's CPU delegate refuses a file, for an int8 kernel of a fully connected layer that is sparse but not
+    in blocks.
+
+    Such a kernel is unpacked by an operation of its own, and the delegate takes layers over that have no sparse kernel
+    (versions below 8) only with kernels that are constant.
+    """
+    model = _read(path)
+    for part in model.subgraphs:
+        operators = [(model.operatorCodes[one.opcodeIndex], one) for one in part.operators]
+        unpacked = {one.outputs[0] for code, one in operators if code.builtinCode == schema.BuiltinOperator.DENSIFY}
+        for code, one in operators:
+            fully = code.builtinCode == schema.BuiltinOperator.FULLY_CONNECTED and code.version < 8
+            if fully and one.inputs[1] in unpacked and part.tensors[one.inputs[1]].type == schema.TensorType.INT8:
+                return True
+    return False
+
+
+def _read(path: Path) -> "schema.ModelT":
     try:
         content = path.read_bytes()
         if not schema.Model.ModelBufferHasIdentifier(content, 0):
             raise ValueError("no identifier TFL3")
-        model = schema.ModelT.InitFromPackedBuf(content, 0)
-        counts = [_count(tensor, model.buffers[tensor.buffer]) for part in model.subgraphs for tensor in part.tensors]
+        return schema.ModelT.InitFromPackedBuf(content, 0)
     except Exception as error:  # a damaged file raises almost anything
         raise InputError(f"{path}: expected a whole LiteRT file. Received: a damaged one ({cause(error)})") from None
-    return sum(zeros for zeros, _ in counts), sum(numbers for _, numbers in counts)
 
 
 def _count(tensor: "schema.TensorT", buffer: "schema.BufferT") -> tuple[int, int]:

@@ -54,13 +54,14 @@ def read_table(path: Path, columns: list[str]) -> pd.DataFrame:
 def described(table: pd.DataFrame) -> list[str]:
     """Each row of an export table as a line."""
     lines = []
-    for row in table.itertuples():
+    for row in table.to_dict("records"):
         tried = "not run"
-        if not pd.isna(row.val_accuracy):
+        if row["val_accuracy"] == row["val_accuracy"]:
             tried = (
-                f"validation accuracy {row.val_accuracy:.4f}, test accuracy {row.test_accuracy:.4f}, outputs within "
-                f"{row.largest_difference:.0e} of their scale"
+                f"validation accuracy {row['val_accuracy']:.4f}, test accuracy {row['test_accuracy']:.4f}, outputs "
+                f"within {row['largest_difference']:.0e} of their scale"
             )
-        sizes = f"{row.bytes:,} bytes ({row.bytes_zstd:,} with zstd)"
-        lines.append(f"{row.format}: {row.file}, {sizes}, {row.zeros:,} of {row.parameters:,} weights zero, {tried}")
+        sizes = f"{row['bytes']:,} bytes ({row['bytes_zstd']:,} with zstd)"
+        zeros = f"{row['zeros']:,} of {row['parameters']:,} weights zero"
+        lines.append(f"{row['format']}: {row['file']}, {sizes}, {zeros}, {tried}")
     return lines

@@ -3,11 +3,10 @@
 TensorFlow is imported for Keras's files alone.
 """
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 from pydantic import BaseModel, Field

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from prunefront.common.errors import InputError, cause
 from prunefront.export.formats import RUNTIMES, family
-from prunefront.export.runtimes import Job, load
+from prunefront.export.runtimes import Job, Predict, load
 
 
 class Timed(BaseModel, frozen=True):
@@ -55,7 +55,7 @@ def main() -> None:
         tf.config.threading.set_intra_op_parallelism_threads(timed.threads)
         tf.config.threading.set_inter_op_parallelism_threads(1)
     x = np.load(timed.examples)
-    loaded = {}
+    loaded: dict[Measure, Predict] = {}
     for line in sys.stdin:
         asked = Measure.model_validate_json(line)
         try:
@@ -68,9 +68,8 @@ def main() -> None:
         print(answer.model_dump_json(), flush=True)
 
 
-def _seconds(call: "object", x: np.ndarray, at_least: float) -> float:
+def _seconds(call: Predict, x: np.ndarray, at_least: float) -> float:
     """The time of a call, as the mean of so many that they take that long."""
-    assert callable(call)
     calls, begin = 0, time.perf_counter()
     while True:
         call(x)

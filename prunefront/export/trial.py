@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -36,7 +37,8 @@ def try_out(job: Job) -> list[Ran]:
 
 def environment() -> dict[str, str]:
     """For a process that is to import what this one does, from the same places in the same order."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(p or os.getcwd() for p in sys.path), "PYTHONSAFEPATH": "1"}
+    places = os.pathsep.join(place or str(Path.cwd()) for place in sys.path)
+    return {**os.environ, "PYTHONPATH": places, "PYTHONSAFEPATH": "1"}
 
 
 def _in_process(job: Job, names: Sequence[str]) -> list[Ran]:
