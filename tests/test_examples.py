@@ -45,7 +45,11 @@ def walk_through(page, folder):
 
 
 def repro(project):
-    """All stages of a project in turn, in this process: importing TensorFlow once instead of a dozen times."""
+    """All stages of a project in turn, in this process: importing TensorFlow once instead of a dozen times.
+
+    Of the exports only one: what each of them holds is for other tests.
+    """
+    set_params(project, export={"formats": ["litert"]})
     here = Path.cwd()
     os.chdir(project)
     sys.path.insert(0, str(project))

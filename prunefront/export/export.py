@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import zstandard
 
+from prunefront.c_code.build import write as write_c
 from prunefront.c_code.emit import emit
 from prunefront.common.errors import InputError
 from prunefront.common.runtime import keras
@@ -24,7 +25,7 @@ from prunefront.export.onnx import check_extra, write_onnx
 from prunefront.export.results import COLUMNS
 from prunefront.export.runtimes import BATCH, Job, Ran, outputs_file
 from prunefront.export.trial import try_out
-from prunefront.graph.compaction import compact
+from prunefront.graph.compaction import compact, constant_output
 from prunefront.graph.operations import Graph
 from prunefront.graph.read import read_graph
 from prunefront.graph.write import write_model
@@ -77,7 +78,7 @@ def export(
         stem: what their names begin with.
 
     Returns:
-        A row for each file, with the columns of `results.COLUMNS`.
+        A row for each file, with the columns of `results.COLUMNS`; the digest is left to the caller.
 
     Raises:
         InputError: the weights do not fit, a package is missing, no format can hold the model, the compacted model
@@ -100,6 +101,7 @@ def export(
             dtype=str(opened.validation.x.dtype),
             classes=len(read_class_names()),
             outputs=expected["validation"].shape[1],
+            weights=sum(array.size for array in small.model.get_weights()),
             model=opened.params.model,
         )
         rows = [_row(opened.outputs, ran, job, splits, expected, tolerance) for ran in try_out(job)]
@@ -124,11 +126,18 @@ def compacted(subject: Subject, expected: np.ndarray) -> Subject:
         expected: its outputs on the validation split.
 
     Raises:
-        InputError: the compacted model computes something else.
+        InputError: the model is constant, or the compacted one computes something else.
     """
     if subject.graph is None:
         print(f"exported without compaction: {subject.why_not}", flush=True)
         return subject
+    constant = constant_output(subject.graph)
+    if constant is not None:
+        values = ", ".join(f"{value:.4g}" for value in constant.ravel()[:10])
+        raise InputError(
+            f"Expected a model whose output depends on its input. Received: a dead one, every path of which is cut: "
+            f"its function is constant, {values}"
+        )
     graph = compact(subject.graph)
     model = write_model(graph)
     x = random_like(at_hand(subject.opened.validation), RANDOM)
@@ -188,8 +197,7 @@ def write(name: str, path: Path, subject: Subject) -> None:
         if subject.graph is None:
             raise InputError(subject.why_not)
         source, header = emit(subject.graph, path.stem, read_class_names())
-        path.write_text(source, encoding="utf-8")
-        path.with_suffix(".h").write_text(header, encoding="utf-8")
+        write_c(path.parent, path.stem, source, header)
     elif kind == "litert":
         write_litert(path, subject.model, name, representative(subject.opened))
     else:

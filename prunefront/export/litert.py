@@ -51,6 +51,6 @@ def write_litert(path: Path, model: "keras.Model", name: str, examples: np.ndarr
     if unpacks_int8_kernels(path):
         path.unlink()
         raise InputError(
-            "Expected Dense kernels with empty blocks of 16 inputs, since LiteRT runs no int8 file where a sparse one has "
-            "none; litert_sparse and litert_int8 take any. Received: one with single zeros"
+            "Expected sparse Dense kernels to have empty blocks of 16 inputs, since LiteRT runs no int8 file with "
+            "others; litert_sparse and litert_int8 take any. Received: zeros one by one"
         )

@@ -30,8 +30,7 @@ def count_litert(path: Path) -> tuple[int, int]:
 
 
 def unpacks_int8_kernels(path: Path) -> bool:
-    """Whether LiteRT's CPU delegate refuses a file, for an int8 kernel of a fully connected layer that is sparse but not
-    in blocks.
+    """Whether LiteRT's CPU delegate refuses a file for an int8 Dense kernel that is sparse but not in blocks.
 
     Such a kernel is unpacked by an operation of its own, and the delegate takes layers over that have no sparse kernel
     (versions below 8) only with kernels that are constant.

@@ -4,13 +4,14 @@ TensorFlow is imported for Keras's files alone.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 from pydantic import BaseModel, Field
 
+from prunefront.c_code.build import FAST, PORTABLE, Library, build, compiler
 from prunefront.common.errors import InputError, cause
 from prunefront.common.params import Model
 from prunefront.data.splits import PREPARED, read_split
@@ -32,6 +33,7 @@ class Job(BaseModel, frozen=True):
         shape, dtype: of an example as the model takes it.
         classes: of the labels.
         outputs: numbers that the model gives for an example.
+        weights: numbers that the weights of the exported model have, zeros too, for files that leave zeros out.
         model: the network whose weights a sparse file holds.
     """
 
@@ -42,6 +44,7 @@ class Job(BaseModel, frozen=True):
     dtype: str
     classes: Annotated[int, Field(ge=2)]
     outputs: Annotated[int, Field(ge=1)]
+    weights: Annotated[int, Field(ge=0)]
     model: Model
 
 
@@ -67,7 +70,7 @@ def outputs_file(folder: Path, name: str, split: str) -> Path:
     return folder / f"{name}-{split}.npy"
 
 
-def load(name: str, path: Path, job: Job, threads: int = 1) -> Predict:
+def load(name: str, path: Path, job: Job, threads: int = 1, fast: bool = False) -> Predict:
     """A file as a function.
 
     Args:
@@ -75,6 +78,7 @@ def load(name: str, path: Path, job: Job, threads: int = 1) -> Predict:
         path: of the file.
         job: what else is to be known of the model.
         threads: that the runtime may use; C uses one, and Keras what TensorFlow is set to.
+        fast: whether C is compiled for this processor, and else for all of its kind, with the same results on each.
     """
     kind = family(name)
     if kind == "litert":
@@ -82,11 +86,11 @@ def load(name: str, path: Path, job: Job, threads: int = 1) -> Predict:
     if kind == "onnx":
         return _onnx(path, threads)
     if kind == "c":
-        return _c(path, job.outputs)
+        return _c(path, job, FAST if fast else PORTABLE)
     return _keras(name, path, job)
 
 
-def count_weights(name: str, path: Path) -> tuple[int, int]:
+def count_weights(name: str, path: Path, job: Job) -> tuple[int, int]:
     """Zeros and numbers among the weights in a file."""
     kind = family(name)
     if kind == "litert":
@@ -96,7 +100,9 @@ def count_weights(name: str, path: Path) -> tuple[int, int]:
     if kind == "onnx":
         arrays = _onnx_arrays(path)
     elif kind == "c":
-        raise NotImplementedError
+        from prunefront.export.c_file import count_non_zeros
+
+        return job.weights - count_non_zeros(path), job.weights
     else:
         from prunefront.models.weights import load_weights
 
@@ -140,8 +146,9 @@ def _onnx_arrays(path: Path) -> list[np.ndarray]:
     return [array for array in arrays if array.dtype.kind == "f"]
 
 
-def _c(path: Path, outputs: int) -> Predict:
-    raise NotImplementedError
+def _c(path: Path, job: Job, flags: Sequence[str]) -> Predict:
+    library = build(path, job.folder / f"{path.stem}.so", flags)
+    return Library(library, path.stem, job.shape, (job.outputs,)).predict
 
 
 def _keras(name: str, path: Path, job: Job) -> Predict:
@@ -162,21 +169,35 @@ def _keras(name: str, path: Path, job: Job) -> Predict:
     return lambda x: np.asarray(model.predict_on_batch(x), np.float32)
 
 
-def _run(job: Job) -> None:
+def run(job: Job) -> Iterator[Ran]:
+    """Does a job, file by file."""
     examples = {split: read_split(split, PREPARED).x for split in job.splits}
     for name, path in job.files.items():
         try:
-            predict = load(name, path, job)
-            for split, x in examples.items():
-                parts = (x[start : start + BATCH] for start in range(0, len(x), BATCH))
-                outputs = [predict(part.reshape(-1, *job.shape).astype(job.dtype)) for part in parts]
-                np.save(outputs_file(job.folder, name, split), np.concatenate(outputs))
-            zeros, numbers = count_weights(name, path)
-            ran = Ran(name=name, zeros=zeros, numbers=numbers)
+            zeros, numbers = count_weights(name, path, job)
+            missing = _missing(name)
+            if missing is None:
+                predict = load(name, path, job)
+                for split, x in examples.items():
+                    parts = (x[start : start + BATCH] for start in range(0, len(x), BATCH))
+                    outputs = [predict(part.reshape(-1, *job.shape).astype(job.dtype)) for part in parts]
+                    np.save(outputs_file(job.folder, name, split), np.concatenate(outputs))
+            yield Ran(name=name, zeros=zeros, numbers=numbers, not_run=missing)
         except Exception as error:  # a runtime raises what it comes upon
-            ran = Ran(name=name, refusal=str(error) if isinstance(error, InputError) else cause(error))
-        print(ran.model_dump_json(), flush=True)
+            yield Ran(name=name, refusal=str(error) if isinstance(error, InputError) else cause(error))
+
+
+def _missing(name: str) -> str | None:
+    """Why nothing here can run a format, None if something can."""
+    if family(name) != "c":
+        return None
+    try:
+        compiler()
+    except InputError as error:
+        return str(error)
+    return None
 
 
 if __name__ == "__main__":
-    _run(Job.model_validate_json(sys.stdin.buffer.read()))
+    for ran in run(Job.model_validate_json(sys.stdin.buffer.read())):
+        print(ran.model_dump_json(), flush=True)

@@ -2,15 +2,15 @@
 
 import contextlib
 import os
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
 
+from prunefront.c_code.text import identifier
 from prunefront.common.errors import InputError
-from prunefront.common.files import alone, replacing_folder
+from prunefront.common.files import alone, digest, replacing_folder
 from prunefront.common.params import Params, check_formats
 from prunefront.export.export import export
 from prunefront.export.results import FOLDER, STEM, TABLE, write_table
@@ -33,6 +33,7 @@ def export_submitted(params: Params) -> pd.DataFrame:
     opened = open_in_float32(params)
     with replacing_folder(FOLDER) as folder:
         table = export(opened, weights, params.export.formats, params.export.tolerance, folder, STEM)
+        table["weights_sha256"] = digest(SUBMITTED)
         write_table(TABLE, table)
     return table
 
@@ -54,15 +55,10 @@ def export_by_hand(params: Params, weights: Path, formats: Sequence[str], folder
     arrays = starting_weights(params.model.model_copy(update={"weights": weights}), opened.model)
     assert arrays is not None
     with _beside(folder) as partial:
-        table = export(opened, arrays, names, params.export.tolerance, partial, c_name(weights.name.split(".")[0]))
+        table = export(opened, arrays, names, params.export.tolerance, partial, identifier(weights.name.split(".")[0]))
+        table["weights_sha256"] = digest(weights)
         write_table(partial / TABLE.name, table)
     return table
-
-
-def c_name(text: str) -> str:
-    """A text as an identifier of C."""
-    name = re.sub(r"\W", "_", text, flags=re.ASCII)
-    return name if re.match(r"[A-Za-z]", name) else f"model_{name}"
 
 
 @contextlib.contextmanager

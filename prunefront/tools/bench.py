@@ -82,6 +82,7 @@ def bench(params: Params, rounds: int = ROUNDS, seconds: float = SECONDS) -> pd.
             dtype=str(x.dtype),
             classes=len(read_class_names()),
             outputs=outputs_of(opened.model, x[:1]).shape[1],
+            weights=0,
             model=params.model,
         )
         times = _timed(files, job, folder / "examples.npy", rounds, seconds)

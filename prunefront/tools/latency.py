@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pandas as pd
 
-from prunefront.common.files import digest
 from prunefront.export.results import read_table
 from prunefront.pipeline.store import SUBMITTED
 
@@ -29,7 +28,4 @@ THREADS = (1, 2)
 
 def read_latency() -> pd.DataFrame | None:
     """The rows of `prunefront bench`, None if it has not run, or not for the submitted weights as they are now."""
-    if not (LATENCY.exists() and SUBMITTED.exists()):
-        return None
-    table = read_table(LATENCY, COLUMNS)
-    return table if (table["submitted_sha256"] == digest(SUBMITTED)).all() else None
+    return read_table(LATENCY, COLUMNS, SUBMITTED, "submitted_sha256")

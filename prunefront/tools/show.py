@@ -4,7 +4,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
-from prunefront.export.results import COLUMNS, TABLE, described, read_table
+from prunefront.export.results import described, read_exports
 from prunefront.frontier.summary import read_summary
 from prunefront.pipeline.store import FRONTIER, PICTURE, SUBMITTED, SUMMARY, load_result
 from prunefront.tools.latency import BATCHES, THREADS, read_latency
@@ -47,9 +47,9 @@ def print_frontier() -> None:
     console.print(chosen, highlight=False)
     console.print(f"its zeros: {', '.join(counts)} parameters", highlight=False)
     console.print(f"weights {SUBMITTED}, picture {PICTURE}, all points {FRONTIER}, summary {SUMMARY}", highlight=False)
-    if TABLE.exists():
-        for line in described(read_table(TABLE, COLUMNS)):
-            console.print(f"export {line}", highlight=False)
+    exports = read_exports()
+    for line in [] if exports is None else described(exports):
+        console.print(f"export {line}", highlight=False)
     latency = read_latency()
     if latency is not None:
         print_latency(latency)
