@@ -41,6 +41,8 @@ FREE_OF_TENSORFLOW = [
             "models/weight_files.py",
             "models/certificate.py",
             "graph/activations.py",
+            "graph/channels.py",
+            "graph/compaction.py",
             "graph/forward.py",
             "graph/operations.py",
             "graph/shapes.py",

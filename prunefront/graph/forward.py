@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from prunefront.common.errors import InputError
 from prunefront.graph.activations import activate
 from prunefront.graph.operations import (
     Activation,
@@ -43,6 +44,27 @@ def outputs(graph: Graph, inputs: np.ndarray, dtype: type = np.float64) -> np.nd
             if last_use[taken] == number:
                 del values[taken]
     return values[len(graph.nodes) - 1]
+
+
+def check_same(before: Graph, after: Graph, inputs: np.ndarray, tolerance: float = 1e-5) -> None:
+    """Checks that two graphs give the same outputs for examples, in float64.
+
+    Args:
+        before, after: with inputs and outputs of the same shapes.
+        inputs: (n, *before.input_shape).
+        tolerance: the largest difference, as a share of the largest output of `before`.
+
+    Raises:
+        InputError: they differ by more.
+    """
+    expected, found = outputs(before, inputs), outputs(after, inputs)
+    scale = np.abs(expected).max(initial=0)
+    difference = np.abs(found - expected).max(initial=0)
+    if not difference <= tolerance * scale:  # NaN too
+        raise InputError(
+            f"Expected the outputs of {before.name} to stay the same within {tolerance:g} of their scale, {scale:.4g}. "
+            f"Received: outputs that differ by {difference:.4g}"
+        )
 
 
 def _apply(node: Node, inputs: Sequence[np.ndarray]) -> np.ndarray:
