@@ -36,19 +36,20 @@ RNG = np.random.default_rng(0)
 needs_compiler = pytest.mark.skipif(not any(map(shutil.which, ("cc", "gcc", "clang"))), reason="needs a C compiler")
 
 
-def sparse_dense_layers():
-    """A unit of 16 without inputs or outputs, and zeros in whole blocks, in a layer that is large enough for them."""
+def sparse_layers():
+    """A network whose large kernel has three blocks of 16 inputs for each unit; every other unit leads nowhere."""
     model = keras.Sequential(
         [
             keras.Input((6, 6, 1), name="pixels"),
-            layers.Conv2D(4, 3, padding="same", activation="relu", name="first layer?"),
+            layers.Conv2D(4, 3, padding="same", activation="relu", name="first-layer.1"),
             layers.Flatten(),
             layers.Dense(16, activation="relu", name="int"),
             layers.Dense(3),
         ]
     )
-    weights = [RNG.normal(size=w.shape).astype(np.float32) for w in model.get_weights()]
-    weights[2] *= np.repeat(RNG.random((9, 16)) < 0.3, 16, axis=0)
+    rng = np.random.default_rng(0)
+    weights = [(rng.random(w.shape) - 0.5 + np.sign(rng.normal(size=w.shape))) for w in model.get_weights()]
+    weights[2] *= np.repeat(np.indices((9, 16)).sum(axis=0) % 3 == 0, 16, axis=0)
     weights[4][::2] = 0
     model.set_weights(weights)
     return model
@@ -64,7 +65,7 @@ def prepared(folder, model, x=None, names=("a b", "int", 'quote"\\')):
     for split in ("train", "validation", "test"):
         np.save(data / f"{split}_x.npy", x)
         np.save(data / f"{split}_y.npy", y.astype(np.int64))
-    about = {"class_names": names, "pixel_range": [0.0, 1.0], "streamed": False}
+    about = {"class_names": list(names), "pixel_range": [0.0, 1.0], "streamed": False}
     (data / "about.json").write_text(json.dumps(about))
     (folder / "models").mkdir()
     save_weights(folder / "models" / "submitted.weights.h5", model)
@@ -87,7 +88,7 @@ def parameters(folder, formats=("litert",), tolerance=0.01):
 def project(tmp_path, monkeypatch):
     keras.utils.clear_session()
     monkeypatch.chdir(tmp_path)
-    return prepared(tmp_path, sparse_dense_layers())
+    return prepared(tmp_path, sparse_layers())
 
 
 def contents(folder):
@@ -118,6 +119,7 @@ LOSSLESS = ("keras", "sparse", "c", "litert", "litert_sparse", "onnx")
 @needs_compiler
 def test_every_format_is_written_tried_and_described(project):
     pytest.importorskip("onnxruntime")
+    keras.utils.clear_session()
     export_submitted(parameters(project, ALL, tolerance=0.5))
     table = pd.read_csv(TABLE)
     assert list(table.columns) == COLUMNS
@@ -139,9 +141,11 @@ def test_every_format_is_written_tried_and_described(project):
     for name in LOSSLESS:
         assert rows.loc[name, ["val_accuracy", "test_accuracy", "largest_difference"]].tolist() == [1, 1, 1e-5], name
     assert (rows.loc[["litert_int8", "sparse_int5"], "largest_difference"] > 1e-4).all()
-    first = contents(FOLDER) | {TABLE: TABLE.read_bytes()}
+    first = contents(FOLDER)
+    keras.utils.clear_session()  # the names of layers count on within a process
     export_submitted(parameters(project, [name for name in ALL if name.startswith(("litert", "onnx", "c"))], 0.5))
-    assert all(path.read_bytes() == first[path] for path in FOLDER.iterdir())
+    for path in FOLDER.iterdir():
+        assert path.read_bytes() == first[path], path
 
 
 def test_the_file_gives_what_the_model_gives(project):
@@ -258,7 +262,7 @@ def test_a_missing_extra_is_named(project, earlier, monkeypatch):
 def test_without_a_compiler_c_is_written_but_not_run(project, capsys, monkeypatch):
     monkeypatch.setenv("CC", "no-such-compiler")
     export_submitted(parameters(project, ["c"]))
-    assert "c: written, but not run. Expected a C compiler; install" in capsys.readouterr().out
+    assert "c: written, but not run. Expected a C compiler" in capsys.readouterr().out
     row = pd.read_csv(TABLE).iloc[0]
     assert row["bytes"] == sum(path.stat().st_size for path in FOLDER.iterdir())
     assert row["zeros"] > 0
@@ -344,16 +348,14 @@ def test_zeros_of_a_litert_file_by_hand(tmp_path):
 
 def test_zeros_that_a_sparse_tensor_leaves_out_are_counted(tmp_path):
     model = keras.Sequential([keras.Input((32,)), layers.Dense(8)])
-    kernel = RNG.normal(size=(32, 8)).astype(np.float32)
+    kernel = 1 + RNG.random((32, 8), np.float32)
     kernel[:16, :6] = 0  # blocks of 16 inputs
     kernel[16:24, 7] = 0
     model.set_weights([kernel, np.ones(8, np.float32)])
     for name in ("litert_sparse", "litert_int8_sparse"):
         path = file_of(name, tmp_path, "small")
         write_litert(path, model, name, RNG.normal(size=(50, 32)).astype(np.float32))
-        zeros, numbers = count_litert(path)
-        assert numbers == 32 * 8 + 8
-        assert 16 * 6 + 8 <= zeros <= 16 * 6 + 8 + 3, name  # int8 may round a small number to zero
+        assert count_litert(path) == (16 * 6 + 8, 32 * 8 + 8), name
 
 
 def test_int8_with_zeros_one_by_one_is_refused_since_litert_does_not_run_it(tmp_path):
