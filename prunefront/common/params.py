@@ -252,7 +252,7 @@ class Pareto(Section):
 
 class Export(Section):
     formats: tuple[Annotated[Format, BeforeValidator(_runs)], ...] = ()
-    tolerance: Share = 0.01
+    tolerance: Share = 0.02
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:
