@@ -19,12 +19,12 @@ from prunefront.methods.prune import prune
 from prunefront.methods.small_dense import small_dense, widen
 from prunefront.models.built_in import build_network
 from prunefront.models.layers import describe_weights, prunable
+from prunefront.models.multiply_adds import multiply_adds
 from prunefront.models.weights import save_weights
 from prunefront.pruning.masks import apply_masks, count_zeros, nonzero_masks, pruned_count
 from prunefront.pruning.saliency import ALLOCATIONS, magnitude
 from prunefront.pruning.schedules import cubic_sparsity
 from prunefront.sources.read import load
-from prunefront.tools.multiply_adds import multiply_adds
 from prunefront.training import trainer as trainer_module
 from prunefront.training.held_step import assert_held
 from prunefront.training.hold import hold_masks

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from prunefront.common.runtime import keras
-from prunefront.tools.multiply_adds import calls, multiply_adds
+from prunefront.models.multiply_adds import calls, multiply_adds
 
 layers = keras.layers
 

@@ -22,6 +22,7 @@ from prunefront.graph.operations import (
     Operation,
     Reshape,
     Shape,
+    reachable,
 )
 from prunefront.graph.shapes import output_shape
 
@@ -75,10 +76,12 @@ def _without_constants(graph: Graph) -> Graph:
             place.append(len(nodes) - 1)
         elif isinstance(node.operation, Merge) and node.operation.kind != "concatenate":
             place.append(_merge_varying(nodes, new, node.operation.kind, values, dtype))
+        elif isinstance(node.operation, Merge) and len(new.inputs) == 1:
+            place.append(new.inputs[0])
         else:
             nodes.append(new)
             place.append(len(nodes) - 1)
-    return _reachable(Graph(graph.name, tuple(nodes)), place[-1])
+    return reachable(Graph(graph.name, tuple(nodes)), place[-1])
 
 
 def _folded(operation: Dense | Convolution, known: np.ndarray) -> Dense | Convolution:
@@ -120,17 +123,6 @@ def _merge_varying(
     return result
 
 
-def _reachable(graph: Graph, last: int) -> Graph:
-    """The graph up to that node, without what it does not take; the input stays."""
-    taken = {0, last}
-    for number in range(last, 0, -1):
-        if number in taken:
-            taken.update(graph.nodes[number].inputs)
-    place = {number: new for new, number in enumerate(sorted(taken))}
-    kept = [graph.nodes[number] for number in sorted(taken)]
-    return Graph(graph.name, tuple(replace(n, inputs=tuple(place[i] for i in n.inputs)) for n in kept))
-
-
 def _without_units(graph: Graph) -> Graph:
     """Only the channels that lead to the output, and those that have to stay beside them."""
     wanted = needed(graph)
@@ -152,7 +144,7 @@ def _without_units(graph: Graph) -> Graph:
             shape = output_shape(operation, [shapes[i] for i in inputs])
         shapes.append(shape)
         made.append(Node(node.name, operation, inputs, shape))
-    return _reachable(Graph(graph.name, tuple(made)), len(made) - 1)
+    return reachable(Graph(graph.name, tuple(made)), len(made) - 1)
 
 
 def _leading_nowhere(graph: Graph, number: int, wanted: Sequence[np.ndarray]) -> list[int]:

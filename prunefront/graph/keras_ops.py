@@ -1,6 +1,5 @@
 """What the functions of `keras.ops` in a functional model come down to."""
 
-import re
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,8 @@ from prunefront.graph.keras_layers import (
     reshaped,
 )
 
+ACTIVATIONS = {name.replace("_", ""): name for name in FUNCTIONS}
+"""By the names of Keras's operations, in small letters."""
 PARAMETERS = ("negative_slope", "max_value", "threshold", "alpha", "approximate", "b")
 """Of the activations, as Keras's operations hold them."""
 
@@ -37,11 +38,13 @@ def read_operation(builder: Builder, operation: Any, args: tuple[Any, ...], kwar
         return merged(builder, operation, "concatenate", values)
     if len(args) != 1 or args[0] is not x:
         builder.refuse(operation)
-    if (function := _snake(name)) in FUNCTIONS:
+    if (function := ACTIVATIONS.get(name.lower())) is not None:
         if function in OVER_CHANNELS:
             over_channels(builder, operation, x, operation.axis)
-        said = {p: getattr(operation, p, None) for p in PARAMETERS}
-        return activation(builder, function, {p: float(value) for p, value in said.items() if value is not None}, x)
+        said = {p: float(value) for p in PARAMETERS if (value := getattr(operation, p, None)) is not None}
+        if function == "relu":
+            said = {p: value for p, value in said.items() if value or p == "max_value"}
+        return activation(builder, function, said, x)
     if name in ("Reshape", "Squeeze", "ExpandDims"):
         shape = operation.compute_output_spec(keras.KerasTensor((None, *x.shape))).shape
         if shape[0] is not None or None in shape[1:]:
@@ -89,7 +92,3 @@ def _arithmetic(builder: Builder, operation: Any, name: str, args: tuple[Any, ..
 def _over_space(axis: Any, x: Value) -> bool:
     axes = [axis] if isinstance(axis, int) else list(axis or ())
     return sorted(a % (len(x.shape) + 1) for a in axes) == list(range(1, len(x.shape)))
-
-
-def _snake(name: str) -> str:
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower()

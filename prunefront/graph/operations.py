@@ -3,7 +3,7 @@
 Shapes leave out the batch. Channels are last: (length, channels) and (height, width, channels).
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -212,3 +212,14 @@ class Graph:
     def output_shape(self) -> Shape:
         """Of what the network gives for an example."""
         return self.nodes[-1].shape
+
+
+def reachable(graph: Graph, last: int) -> Graph:
+    """The graph up to that node, without what has no part in it; the input stays."""
+    taken = {0, last}
+    for number in range(last, 0, -1):
+        if number in taken:
+            taken.update(graph.nodes[number].inputs)
+    place = {number: new for new, number in enumerate(sorted(taken))}
+    kept = [graph.nodes[number] for number in sorted(taken)]
+    return Graph(graph.name, tuple(replace(node, inputs=tuple(place[i] for i in node.inputs)) for node in kept))

@@ -19,6 +19,7 @@ from prunefront.data.pixels import range_text
 from prunefront.models.counts import Counts, count
 from prunefront.models.first_look import first_look
 from prunefront.models.layers import WeightInfo, emptied_layer, layers_of
+from prunefront.models.multiply_adds import calls, uses
 from prunefront.pruning.masks import (
     Masks,
     Weights,
@@ -30,7 +31,6 @@ from prunefront.pruning.masks import (
 from prunefront.pruning.saliency import ALLOCATIONS, Score, Sparing
 from prunefront.sources.read import load
 from prunefront.sources.splits import doubts
-from prunefront.tools.multiply_adds import calls, uses
 
 FEW = 0.5
 """A smaller share of prunable weights among the trainable ones is worth a line."""

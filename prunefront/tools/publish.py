@@ -15,11 +15,11 @@ from prunefront.common.params import STAGES, Params
 from prunefront.common.runtime import tf
 from prunefront.export.results import TABLE, read_exports
 from prunefront.frontier.summary import read_summary
+from prunefront.models.multiply_adds import multiply_adds
 from prunefront.models.weights import load_named_weights, load_weights
 from prunefront.pipeline.run import Run
 from prunefront.pipeline.store import FRONTIER, PICTURE, SUBMITTED, SUMMARY, cost_file, load_result, rows_file
 from prunefront.tools.latency import LATENCY, read_latency
-from prunefront.tools.multiply_adds import multiply_adds
 
 PUBLISHED = {"frontier.csv", "pareto.json", "pareto.png", "params.yaml", "cost.json", "submitted.npz"}
 OPTIONAL = {"exports.csv", "latency.csv"}
