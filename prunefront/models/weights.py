@@ -85,7 +85,9 @@ def check_weight_file(path: Path) -> None:
         )
     check_fetched(path)
     if path.suffix not in READERS:
-        raise InputError(f"Expected a weight file (.weights.h5, .h5, .keras, .npz, .sparse). Received: {path}")
+        raise InputError(
+            f"Expected a weight file ending in .weights.h5, .h5, .keras, .npz or .sparse. Received: {path}"
+        )
     check_whole(path)
 
 

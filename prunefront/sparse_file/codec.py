@@ -6,7 +6,7 @@ are zero.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -33,6 +33,7 @@ from prunefront.sparse_file.values import (
 
 _LEVEL = 19  # of zstd; the higher ones gain nothing
 _TABLE = 256  # distinct values that an index of one byte tells apart
+_INDEX = 2**24  # bytes of JSON; more would be a bomb, since objects take many times as much
 
 Count = Annotated[int, Field(ge=0, lt=2**63)]
 Numbers = list[np.ndarray]
@@ -90,9 +91,12 @@ def encode(arrays: Sequence[np.ndarray], values: str = "float32", names: Sequenc
         raise InputError(f"Expected {len(arrays)} names, one for each array and each once. Received: {names}")
     coded = [_encode_array(name, np.asarray(array), values) for name, array in zip(names, arrays, strict=True)]
     index = Index(version=1, arrays=[entry for entry, _, _ in coded])
+    described = index.model_dump_json(exclude_defaults=True).encode()
+    if len(described) > _INDEX:
+        raise InputError(f"Expected fewer arrays, or shorter names. Received: an index of {len(described)} bytes")
     numbers = [array for _, _, arrays in coded for array in arrays]
     tensors = {
-        "index": [index.model_dump_json(exclude_defaults=True).encode()],
+        "index": [described],
         "positions": [where for _, where, _ in coded],
         "values": [p for width in WIDTHS for p in to_planes([n for n in numbers if n.itemsize == width], width)],
     }
@@ -121,12 +125,15 @@ def decode_named(content: bytes, origin: str = "sparse file") -> dict[str, np.nd
         if size == zstandard.CONTENTSIZE_UNKNOWN:
             raise ValueError("a frame that does not say how large its content is")
         check_size(size, origin)
-        frame = zstandard.ZstdDecompressor().decompress(content, allow_extra_data=False)
-        tensors = load(frame)
+        tensors = load(zstandard.ZstdDecompressor().decompress(content, allow_extra_data=False))
+        if tensors["index"].size > _INDEX:
+            raise ValueError(f"an index of {tensors['index'].size} bytes")
         index = Index.model_validate_json(tensors["index"].tobytes())
         _check_index(index)
-        check_size(size + sum(entry.size * DTYPES[entry.dtype].itemsize for entry in index.arrays), origin)
-        return _decode_arrays(index, tensors["positions"].tobytes(), tensors["values"].tobytes())
+        check_size(
+            size + sum(entry.size * DTYPES[entry.dtype].itemsize + 8 * entry.stored for entry in index.arrays), origin
+        )
+        return _decode_arrays(index, tensors["positions"], tensors["values"])
     except InputError:
         raise
     except Exception as error:  # damaged bytes raise almost anything in the libraries
@@ -166,7 +173,7 @@ def _encode_positions(positions: np.ndarray, size: int) -> tuple[bytes, dict[str
     return content, {"positions": kind, "parameter": parameter, "bytes": len(content)}
 
 
-def _decode_positions(entry: Entry, content: bytes) -> np.ndarray:
+def _decode_positions(entry: Entry, content: np.ndarray) -> np.ndarray:
     match entry.positions:
         case "all":
             return np.arange(entry.size)
@@ -238,18 +245,19 @@ def _check_index(index: Index) -> None:
             raise ValueError(f"shape {entry.shape}")
         if entry.stored > entry.size or (entry.positions == "all" and entry.stored != entry.size):
             raise ValueError(f"{entry.stored} stored elements of {entry.size}")
-        if entry.values not in ("exact", "table") and dtype.kind in "iu":
+        rounded = entry.values not in ("exact", "table")
+        if rounded and (dtype.kind in "iu" or (entry.values == "bfloat16" and dtype.itemsize == 2)):
             raise ValueError(f"{entry.dtype} as {entry.values}")
 
 
-def _decode_arrays(index: Index, positions: bytes, values: bytes) -> dict[str, np.ndarray]:
+def _decode_arrays(index: Index, positions: np.ndarray, values: np.ndarray) -> dict[str, np.ndarray]:
     pieces = _cut(positions, [entry.bytes for entry in index.arrays])
     where = [_decode_positions(entry, piece) for entry, piece in zip(index.arrays, pieces, strict=True)]
     layouts = [_layout(entry, found) for entry, found in zip(index.arrays, where, strict=True)]
     counts = {width: [n for layout in layouts for n, each in layout if each == width] for width in WIDTHS}
     streams = _cut(values, [width * sum(counts[width]) for width in WIDTHS])
     numbers = {
-        width: iter(np.split(from_planes(stream, width), np.cumsum(counts[width])[:-1]))
+        width: iter(_cut(from_planes(stream, width), counts[width]))
         for width, stream in zip(WIDTHS, streams, strict=True)
     }
     arrays = {}
@@ -263,12 +271,11 @@ def _decode_arrays(index: Index, positions: bytes, values: bytes) -> dict[str, n
     return arrays
 
 
-def _cut(content: bytes, lengths: list[int]) -> Iterator[bytes]:
+def _cut(content: np.ndarray, lengths: list[int]) -> list[np.ndarray]:
     """A run of bytes in pieces of these lengths. Raises ValueError if they do not come out even."""
-    if sum(lengths) != len(content):
-        raise ValueError(f"{len(content)} bytes for {sum(lengths)}")
-    ends = np.cumsum(lengths, dtype=np.int64).tolist()
-    return (content[end - length : end] for length, end in zip(lengths, ends, strict=True))
+    if sum(lengths) != content.size:
+        raise ValueError(f"{content.size} bytes for {sum(lengths)}")
+    return np.split(content, np.cumsum(lengths, dtype=np.int64)[:-1]) if lengths else []
 
 
 def _length(numbers: Numbers) -> int:

@@ -18,7 +18,7 @@ def to_planes(numbers: Sequence[np.ndarray], width: int) -> list[bytes]:
     return [plane.tobytes() for plane in joined.view(np.uint8).reshape(-1, width).T]
 
 
-def from_planes(content: bytes, width: int) -> np.ndarray:
+def from_planes(content: np.ndarray, width: int) -> np.ndarray:
     """Unsigned integers of `width` bytes from all their planes, one after the other: as many in each."""
-    planes = np.frombuffer(content, np.uint8).reshape(width, -1)
+    planes = content.reshape(width, -1)
     return np.ascontiguousarray(planes.T).view(f">u{width}").ravel().astype(f"u{width}")

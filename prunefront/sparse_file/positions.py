@@ -1,4 +1,4 @@
-"""Where the stored values of an array are, as bytes.
+"""Where the stored values of an array are, to bytes and from bytes (uint8 arrays).
 
 Positions are those of the array read row by row. The *gap* before a stored value is how many elements since the last
 stored one (or since the start) are not.
@@ -16,15 +16,15 @@ def bitmask(positions: np.ndarray, size: int) -> bytes:
     return np.packbits(stored).tobytes()
 
 
-def from_bitmask(content: bytes, size: int) -> np.ndarray:
+def from_bitmask(content: np.ndarray, size: int) -> np.ndarray:
     """The positions, rising.
 
     Raises:
         ValueError: it is no bitmask of so many elements.
     """
-    if len(content) != _bytes(size):
-        raise ValueError(f"a bitmask of {len(content)} bytes for {size} elements")
-    bits = np.unpackbits(np.frombuffer(content, np.uint8))
+    if content.size != _bytes(size):
+        raise ValueError(f"a bitmask of {content.size} bytes for {size} elements")
+    bits = np.unpackbits(content)
     _check_padding(bits[size:])
     return np.flatnonzero(bits[:size])
 
@@ -37,10 +37,10 @@ def gaps(positions: np.ndarray) -> tuple[bytes, int]:
     return b"".join(to_planes([numbers.astype(f"u{width}")], width)), width
 
 
-def from_gaps(content: bytes, width: int, count: int, size: int) -> np.ndarray:
+def from_gaps(content: np.ndarray, width: int, count: int, size: int) -> np.ndarray:
     """The positions, rising. Raises ValueError as `from_bitmask`."""
-    if width not in WIDTHS or len(content) != width * count:
-        raise ValueError(f"{count} gaps of {width} bytes in {len(content)}")
+    if width not in WIDTHS or content.size != width * count:
+        raise ValueError(f"{count} gaps of {width} bytes in {content.size}")
     return _positions(from_planes(content, width), size)
 
 
@@ -63,19 +63,19 @@ def rice(positions: np.ndarray) -> tuple[bytes, int]:
     return np.packbits(unary).tobytes() + np.packbits(np.concatenate([unary[:0], *planes])).tobytes(), k
 
 
-def from_rice(content: bytes, k: int, count: int, size: int) -> np.ndarray:
+def from_rice(content: np.ndarray, k: int, count: int, size: int) -> np.ndarray:
     """The positions, rising. Raises ValueError as `from_bitmask`."""
     remainders = _bytes(k * count)
-    unary = len(content) - remainders
+    unary = content.size - remainders
     if not 0 <= k < 63 or not 0 <= unary <= _bytes((size >> k) + count):
-        raise ValueError(f"{count} gaps with k = {k} in {len(content)} bytes")
-    ends = np.flatnonzero(np.unpackbits(np.frombuffer(content[:unary], np.uint8)))
+        raise ValueError(f"{count} gaps with k = {k} in {content.size} bytes")
+    ends = np.flatnonzero(np.unpackbits(content[:unary]))
     if ends.size != count or unary != _bytes(int(ends[-1]) + 1 if count else 0):
         raise ValueError(f"{ends.size} of {count} gaps")
     numbers = np.diff(ends, prepend=-1) - 1
     if int(numbers.max(initial=0)) > size >> k:
         raise ValueError("a gap beyond the end")
-    bits = np.unpackbits(np.frombuffer(content[unary:], np.uint8))
+    bits = np.unpackbits(content[unary:])
     _check_padding(bits[k * count :])
     for plane in bits[: k * count].reshape(k, count):
         numbers = numbers << 1 | plane
@@ -83,8 +83,7 @@ def from_rice(content: bytes, k: int, count: int, size: int) -> np.ndarray:
 
 
 def _shortest(numbers: np.ndarray) -> int:
-    """The k of the shortest Rice code; its length in bits has one minimum over k: what a
-    larger k saves falls."""
+    """The k of the shortest Rice code: each step of k costs a bit per gap, and saves less than the one before."""
     k, length = 0, int(numbers.sum())
     while (longer := int((numbers >> (k + 1)).sum()) + (k + 1) * numbers.size) < length:
         k, length = k + 1, longer
