@@ -19,14 +19,15 @@ from prunefront.common.params import load_params
 from prunefront.export import export as exporting
 from prunefront.export import onnx
 from prunefront.export.c_file import count_non_zeros
+from prunefront.export.convert import convert
 from prunefront.export.export import difference_of, random_like, rounded_up
 from prunefront.export.formats import content_of, file_of
 from prunefront.export.keras_file import write_keras
 from prunefront.export.litert import write_litert
 from prunefront.export.litert_file import count_litert
+from prunefront.export.processes import how_it_ended
 from prunefront.export.results import COLUMNS, FOLDER, TABLE
 from prunefront.export.stage import export_by_hand, export_submitted
-from prunefront.export.trial import how_it_ended
 from prunefront.models.weights import save_weights
 from prunefront.pruning.masks import count_zeros
 from stages.export import export as command
@@ -91,6 +92,12 @@ def project(tmp_path, monkeypatch):
     return prepared(tmp_path, sparse_layers())
 
 
+@pytest.fixture
+def here(monkeypatch):
+    """Conversions in this process, which has imported TensorFlow."""
+    monkeypatch.setattr(exporting, "answers", lambda _, task, __: (list(convert(task)), ""))
+
+
 def contents(folder):
     return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
 
@@ -117,7 +124,7 @@ LOSSLESS = ("keras", "sparse", "c", "litert", "litert_sparse", "onnx")
 
 
 @needs_compiler
-def test_every_format_is_written_tried_and_described(project):
+def test_every_format_is_written_tried_and_described(project, request):
     pytest.importorskip("onnxruntime")
     keras.utils.clear_session()
     export_submitted(parameters(project, ALL, tolerance=0.5))
@@ -142,12 +149,14 @@ def test_every_format_is_written_tried_and_described(project):
         assert rows.loc[name, ["val_accuracy", "test_accuracy", "largest_difference"]].tolist() == [1, 1, 1e-5], name
     assert (rows.loc[["litert_int8", "sparse_int5"], "largest_difference"] > 1e-4).all()
     first = contents(FOLDER)
+    request.getfixturevalue("here")
     keras.utils.clear_session()  # the names of layers count on within a process, as those in ONNX do anyway
     export_submitted(parameters(project, [name for name in ALL if name.startswith(("litert", "c"))], 0.5))
     for path in FOLDER.iterdir():
         assert path.read_bytes() == first[path], path
 
 
+@pytest.mark.usefixtures("here")
 def test_the_file_gives_what_the_model_gives(project):
     """By a reading of the file that shares nothing with the stage's."""
     export_by_hand(parameters(project), project / "models" / "submitted.weights.h5", ["litert"], project / "out")
@@ -161,6 +170,7 @@ def test_the_file_gives_what_the_model_gives(project):
     np.testing.assert_allclose(received, model.predict(x, verbose=0), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.usefixtures("here")
 def test_by_hand_any_weights_go_beside_what_is_there(project):
     model = keras.saving.load_model(project / "own.keras")
     np.savez("half.npz", *[w / 2 for w in model.get_weights()])
@@ -212,6 +222,7 @@ def kept(earlier):
     assert not list(Path().glob("partial-*"))
 
 
+@pytest.mark.usefixtures("here")
 def test_a_crash_of_the_runtime_is_one_line_and_nothing_is_kept(project, earlier, tmp_path_factory, monkeypatch):
     broken = tmp_path_factory.mktemp("broken")
     (broken / "ai_edge_litert").mkdir()
@@ -227,18 +238,36 @@ def test_a_crash_of_the_runtime_is_one_line_and_nothing_is_kept(project, earlier
     kept(earlier)
 
 
-def test_a_file_that_loses_accuracy_fails_the_stage(project, earlier, monkeypatch):
-    def write(name, path, subject):
-        subject.model.set_weights([-w for w in subject.model.get_weights()])
-        plain(name, path, subject)
+@needs_compiler
+def test_a_crash_of_the_converter_leaves_its_format_out(project, tmp_path_factory, monkeypatch, capsys):
+    broken = tmp_path_factory.mktemp("broken")
+    (broken / "tf2onnx").mkdir()
+    (broken / "tf2onnx/__init__.py").write_text("import os, signal\nos.kill(os.getpid(), signal.SIGSEGV)\n")
+    monkeypatch.syspath_prepend(broken)
+    export_submitted(parameters(project, ["onnx", "litert", "c"]))
+    said = capsys.readouterr().out
+    assert (
+        "left out is onnx: Expected a model that the converter can convert. Received: it ended with signal 11" in said
+    )
+    assert pd.read_csv(TABLE)["format"].tolist() == ["litert", "c"]
 
-    plain = exporting.write
-    monkeypatch.setattr(exporting, "write", write)
+
+@pytest.mark.usefixtures("here")
+def test_a_file_that_loses_accuracy_fails_the_stage(project, earlier, monkeypatch):
+    def other(task):
+        for one in convert(task):
+            write_litert(task.job.files[one.name], negated, one.name, np.load(task.examples))
+            yield one
+
+    negated = keras.saving.load_model("own.keras")
+    negated.set_weights([-w for w in negated.get_weights()])
+    monkeypatch.setattr(exporting, "answers", lambda _, task, __: (list(other(task)), ""))
     with pytest.raises(InputError, match=r"^litert: expected a file that loses at most 0.01 .*instead of 1.0000$"):
         export_submitted(parameters(project, ["litert"]))
     kept(earlier)
 
 
+@pytest.mark.usefixtures("here")
 def test_a_compaction_that_changes_the_function_fails_the_stage(project, earlier, monkeypatch):
     def write_model(graph):
         model = plain(graph)
@@ -278,6 +307,7 @@ def test_no_submitted_weights_is_one_line(project):
 # --- models that not every format can hold
 
 
+@pytest.mark.usefixtures("here")
 def test_a_layer_that_c_does_not_know_is_named_and_the_others_go_on(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     model = keras.Sequential([keras.Input((4, 4)), layers.GRU(3, unroll=True, name="memory"), layers.Dense(2)])
@@ -322,6 +352,7 @@ def test_a_model_of_several_inputs_is_refused(tmp_path, monkeypatch):
         export_submitted(parameters(tmp_path, ["c"]))
 
 
+@pytest.mark.usefixtures("here")
 def test_an_input_of_no_fixed_size_goes_without_c(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     pooled = [layers.Conv1D(4, 2), layers.GlobalAveragePooling1D(), layers.Dense(2)]
@@ -363,9 +394,13 @@ def test_int8_with_zeros_one_by_one_is_refused_since_litert_does_not_run_it(tmp_
     kernel = RNG.normal(size=(32, 8)).astype(np.float32) * (np.indices((32, 8)).sum(axis=0) % 2)
     model.set_weights([kernel, np.ones(8, np.float32)])
     path = tmp_path / "small.tflite"
-    with pytest.raises(InputError, match=r"empty blocks of 16 inputs.* Received: zeros one by one"):
+    with pytest.raises(InputError, match=r"litert_sparse .* Received: a Dense kernel with zeros one by one"):
         write_litert(path, model, "litert_int8_sparse", RNG.normal(size=(50, 32)).astype(np.float32))
     assert not path.exists()
+    model = keras.Sequential([keras.Input((6,)), layers.Dense(32)])
+    model.set_weights([np.tile(np.arange(6)[:, None] % 2, 32).astype(np.float32), np.ones(32, np.float32)])
+    with pytest.raises(InputError, match=r"Received: blocks that do not fill a kernel"):
+        write_litert(path, model, "litert_int8_sparse", RNG.normal(size=(50, 6)).astype(np.float32))
     path.write_bytes(b"TFL3, not")
     with pytest.raises(InputError, match="a whole LiteRT file"):
         count_litert(path)
@@ -408,10 +443,10 @@ def test_a_difference_is_a_share_of_the_largest_output():
     assert set(np.unique(random_like(np.array([[3, 5]], np.int32), 100))) == {3, 4, 5}
 
 
-def test_the_end_of_a_runtime_in_words():
-    assert how_it_ended(-11, "") == "the runtime ended with signal 11 (SIGSEGV)"
-    assert how_it_ended(-250, "") == "the runtime ended with signal 250"
-    assert how_it_ended(3, "first\n\x1b[31mlast\x1b[0m\n\n") == "the runtime ended with status 3: last"
+def test_the_end_of_a_process_in_words():
+    assert how_it_ended(-11, "") == "with signal 11 (SIGSEGV)"
+    assert how_it_ended(-250, "") == "with signal 250"
+    assert how_it_ended(3, "first\n\x1b[31mlast\x1b[0m\n\n") == "with status 3: last"
 
 
 C = """

@@ -56,7 +56,7 @@ FREE_OF_TENSORFLOW = [
             "export/results.py",
             "export/runtimes.py",
             "export/timing.py",
-            "export/trial.py",
+            "export/processes.py",
         )
     ),
     *(PACKAGE / name for name in ("frontier/pareto.py", "frontier/figures.py", "frontier/summary.py")),

@@ -61,7 +61,7 @@ def stale(folder: Path) -> set[str]:
         ("prunefront/methods/magnitude_rewind.py", {"magnitude_rewind"}),
         ("magnitude_rewind.epochs", {"prepare", "magnitude_rewind"}),
         ("stages/freeze.py", {"freeze"}),
-        ("prunefront/export/trial.py", {"export"}),
+        ("prunefront/export/processes.py", {"export"}),
         *((f"prunefront/tools/{p.name}", set()) for p in sorted((ROOT / "prunefront" / "tools").glob("*.py"))),
         ("prunefront/__init__.py", set()),
     ],

@@ -2,7 +2,7 @@
 
 import gzip
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,14 +18,16 @@ from prunefront.common.runtime import keras
 from prunefront.data.batches import at_hand
 from prunefront.data.rows import RowsOnDisk
 from prunefront.data.splits import Split, read_class_names
+from prunefront.export.convert import Conversion, Converted
 from prunefront.export.formats import RUNTIMES, content_of, family, file_of, variant
 from prunefront.export.keras_file import write_keras
-from prunefront.export.litert import REPRESENTATIVE, write_litert
-from prunefront.export.onnx import check_extra, write_onnx
+from prunefront.export.litert import REPRESENTATIVE
+from prunefront.export.onnx import check_extra
+from prunefront.export.processes import answers, try_out
 from prunefront.export.results import COLUMNS
 from prunefront.export.runtimes import BATCH, Job, Ran, outputs_file
-from prunefront.export.trial import try_out
 from prunefront.graph.compaction import compact, constant_output
+from prunefront.graph.folding import fold_affine
 from prunefront.graph.operations import Graph
 from prunefront.graph.read import read_graph
 from prunefront.graph.write import write_model
@@ -41,6 +43,8 @@ SMALLEST = 1e-5
 """Of the outputs' scale: smaller differences are not told apart, they are the last bits of one machine."""
 WHOLE = ("keras", "sparse")
 """Families that hold the model as it is, since it goes on being trained, or takes the weights."""
+CONVERTED = ("litert", "onnx")
+"""Families whose files a converter makes, in a process of its own."""
 RANDOM = 64
 """Random examples that a compacted model is compared on, beside all of the validation split."""
 
@@ -52,7 +56,7 @@ class Subject:
     Attributes:
         opened: the run that it is of.
         model: with the weights, not compiled.
-        graph: the model as plain operations; None where `why_not` says why there is none.
+        graph: the model as plain operations, normalization taken into the weights; None where `why_not` says why.
         why_not: one line.
     """
 
@@ -91,21 +95,43 @@ def export(
     whole = as_it_is(opened, weights)
     expected = {name: outputs_of(whole.model, split.x) for name, split in splits.items()}
     small = compacted(whole, expected["validation"])
-    files = _written({name: whole if family(name) in WHOLE else small for name in formats}, folder, stem)
     with TemporaryDirectory(prefix="prunefront-") as temporary:
-        job = Job(
-            files=files,
-            folder=Path(temporary),
-            splits=tuple(splits),
-            shape=opened.validation.x.shape[1:],
-            dtype=str(opened.validation.x.dtype),
-            classes=len(read_class_names()),
-            outputs=expected["validation"].shape[1],
-            weights=sum(array.size for array in small.model.get_weights()),
-            model=opened.params.model,
-        )
+        job = make_job(opened, expected["validation"].shape[1], Path(temporary), small)
+        files = {name: file_of(name, folder, stem) for name in formats}
+        as_whole = {name: path for name, path in files.items() if family(name) in WHOLE}
+        refused = write(as_whole, whole, job)
+        refused |= write({name: path for name, path in files.items() if name not in as_whole}, small, job)
+        for name, reason in refused.items():
+            print(f"left out is {name}: {reason}", flush=True)
+        kept = {name: path for name, path in files.items() if name not in refused}
+        if not kept:
+            raise InputError(
+                f"Expected a format that can hold the model. Received: {'; '.join(map(': '.join, refused.items()))}"
+            )
+        job = job.model_copy(update={"files": kept, "splits": tuple(splits)})
         rows = [_row(opened.outputs, ran, job, splits, expected, tolerance) for ran in try_out(job)]
     return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def make_job(opened: Run, outputs: int, folder: Path, small: "Subject") -> Job:
+    """What processes have to know of a model; no files and no splits yet.
+
+    Args:
+        outputs: numbers that it gives for an example.
+        folder: for what the processes write.
+        small: what C is written of.
+    """
+    return Job(
+        files={},
+        folder=folder,
+        splits=(),
+        shape=opened.validation.x.shape[1:],
+        dtype=str(opened.validation.x.dtype),
+        classes=len(read_class_names()),
+        outputs=outputs,
+        weights=sum(array.size for array in small.model.get_weights()),
+        model=opened.params.model,
+    )
 
 
 def as_it_is(opened: Run, weights: Weights) -> Subject:
@@ -113,7 +139,7 @@ def as_it_is(opened: Run, weights: Weights) -> Subject:
     model = opened.make_model()
     model.set_weights(weights)
     try:
-        return Subject(opened, model, read_graph(model))
+        return Subject(opened, model, fold_affine(read_graph(model)))
     except InputError as error:
         return Subject(opened, model, None, str(error))
 
@@ -186,22 +212,57 @@ def rounded_up(share: float) -> float:
     return round(math.ceil(round(share * 10**digits, 6)) / 10**digits, digits)
 
 
-def write(name: str, path: Path, subject: Subject) -> None:
-    """Writes a model in one format; C with a header beside it. Raises InputError if the format cannot hold it."""
+def write(files: Mapping[str, Path], subject: Subject, job: Job) -> dict[str, str]:
+    """Writes a model in several formats.
+
+    Args:
+        files: by format; C with a header beside it.
+        subject: the model.
+        job: what processes have to know of it.
+
+    Returns:
+        For each format that cannot hold the model the reason, in a line.
+    """
+    refused = _converted({name: path for name, path in files.items() if family(name) in CONVERTED}, subject, job)
+    for name, path in files.items():
+        if family(name) not in CONVERTED:
+            try:
+                _write(name, path, subject)
+            except InputError as error:
+                refused[name] = str(error)
+    return refused
+
+
+def _write(name: str, path: Path, subject: Subject) -> None:
     kind = family(name)
     if kind == "keras":
         write_keras(path, subject.model)
     elif kind == "sparse":
         path.write_bytes(encode(subject.model.get_weights(), variant(name) or "float32"))
-    elif kind == "c":
-        if subject.graph is None:
-            raise InputError(subject.why_not)
-        source, header = emit(subject.graph, path.stem, read_class_names())
-        write_c(path.parent, path.stem, source, header)
-    elif kind == "litert":
-        write_litert(path, subject.model, name, representative(subject.opened))
+    elif subject.graph is None:
+        raise InputError(subject.why_not)
     else:
-        write_onnx(path, subject.model, at_hand(subject.opened.validation)[:1])
+        write_c(path.parent, path.stem, *emit(subject.graph, path.stem, read_class_names()))
+
+
+def _converted(files: Mapping[str, Path], subject: Subject, job: Job) -> dict[str, str]:
+    """Has files converted in a process, and in another those behind one that the converter does not survive."""
+    refused: dict[str, str] = {}
+    waiting = list(files)
+    if waiting:
+        source = job.folder / ("model.sparse" if subject.graph is None else "model.keras")
+        _write("sparse" if subject.graph is None else "keras", source, subject)  # our own layers need no code
+        examples = job.folder / "representative.npy"
+        np.save(examples, representative(subject.opened))
+    while waiting:
+        part = job.model_copy(update={"files": {name: files[name] for name in waiting}})
+        task = Conversion(job=part, model=source, examples=examples)
+        converted, end = answers("prunefront.export.convert", task, Converted)
+        refused |= {one.name: one.refusal for one in converted if one.refusal is not None}
+        waiting = waiting[len(converted) :]
+        if waiting:
+            refused[waiting.pop(0)] = f"Expected a model that the converter can convert. Received: it ended {end}"
+    return refused
 
 
 def representative(opened: Run) -> np.ndarray:
@@ -209,22 +270,6 @@ def representative(opened: Run) -> np.ndarray:
     x = opened.read("train").x
     chosen = np.random.default_rng(0).permutation(len(x))[:REPRESENTATIVE]
     return x[np.sort(chosen)]
-
-
-def _written(subjects: dict[str, Subject], folder: Path, stem: str) -> dict[str, Path]:
-    """The files of all formats that can hold their model, by format."""
-    files, reason = {}, ""
-    for name, subject in subjects.items():
-        path = file_of(name, folder, stem)
-        try:
-            write(name, path, subject)
-            files[name] = path
-        except InputError as error:
-            reason = f"{name}: {error}"
-            print(f"left out is {reason}", flush=True)
-    if not files:
-        raise InputError(f"Expected a format that can hold the model. Received: {reason}")
-    return files
 
 
 def _row(

@@ -29,21 +29,34 @@ def count_litert(path: Path) -> tuple[int, int]:
     return sum(zeros for zeros, _ in counts), sum(numbers for _, numbers in counts)
 
 
-def unpacks_int8_kernels(path: Path) -> bool:
-    """Whether LiteRT's CPU delegate refuses a file for an int8 Dense kernel that is sparse but not in blocks.
+def sparse_defect(path: Path) -> str | None:
+    """What is wrong with the sparse tensors of a file, in the middle of a sentence; None if nothing is known to be.
 
-    Such a kernel is unpacked by an operation of its own, and the delegate takes layers over that have no sparse kernel
-    (versions below 8) only with kernels that are constant.
+    LiteRT's converter writes files that are not the model, or that its runtime does not load:
+
+    - a kernel in blocks that do not fill its axis loses numbers;
+    - an int8 kernel of a dense layer that is sparse, but not in blocks, is unpacked by an operation of its own, and the
+      CPU delegate takes layers over that have no sparse kernel (versions below 8) only with constant ones.
     """
     model = _read(path)
     for part in model.subgraphs:
+        for tensor in part.tensors:
+            if tensor.sparsity is not None and not _blocks_fit(tensor):
+                return "blocks that do not fill a kernel, so that numbers are lost"
         operators = [(model.operatorCodes[one.opcodeIndex], one) for one in part.operators]
         unpacked = {one.outputs[0] for code, one in operators if code.builtinCode == schema.BuiltinOperator.DENSIFY}
         for code, one in operators:
-            fully = code.builtinCode == schema.BuiltinOperator.FULLY_CONNECTED and code.version < 8
-            if fully and one.inputs[1] in unpacked and part.tensors[one.inputs[1]].type == schema.TensorType.INT8:
-                return True
-    return False
+            taken_over = code.builtinCode == schema.BuiltinOperator.FULLY_CONNECTED and code.version < 8
+            kernel = one.inputs[1] if taken_over else None
+            if kernel in unpacked and part.tensors[kernel].type == schema.TensorType.INT8:
+                return "a Dense kernel with zeros one by one instead of in blocks of 16 inputs, which LiteRT refuses"
+    return None
+
+
+def _blocks_fit(tensor: "schema.TensorT") -> bool:
+    blocked = [] if tensor.sparsity.blockMap is None else [int(axis) for axis in tensor.sparsity.blockMap]
+    sizes = [one.denseSize for one in tensor.sparsity.dimMetadata[len(tensor.shape) :]]
+    return all(tensor.shape[axis] % size == 0 for axis, size in zip(blocked, sizes, strict=True))
 
 
 def _read(path: Path) -> "schema.ModelT":

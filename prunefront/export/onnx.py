@@ -33,10 +33,16 @@ def write_onnx(path: Path, model: "keras.Model", example: np.ndarray) -> None:
     Raises:
         InputError: the model cannot be converted.
     """
-    try:
-        with quiet_stderr(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    failed = None
+    with quiet_stderr(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
             model(example, training=False)
             model.export(path, format="onnx", verbose=False)
-    except Exception as error:  # the converter raises what it comes upon
-        raise InputError(f"Expected a model that tf2onnx can convert. Received: {cause(error)}") from None
+            importlib.import_module("onnx.checker").check_model(
+                path
+            )  # operations that it has no word for stay as they are
+        except Exception as error:  # the converter raises what it comes upon, after many lines
+            failed = error
+    if failed is not None:
+        raise InputError(f"Expected a model that tf2onnx can convert. Received: {cause(failed)}")

@@ -1,4 +1,4 @@
-"""Exported files, loaded and run by their own runtimes: what a process of its own does, see `trial.py`.
+"""Exported files, loaded and run by their own runtimes: what a process of its own does, see `processes.py`.
 
 TensorFlow is imported for Keras's files alone.
 """
@@ -6,7 +6,7 @@ TensorFlow is imported for Keras's files alone.
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from pydantic import BaseModel, Field
@@ -15,9 +15,14 @@ from prunefront.c_code.build import FAST, PORTABLE, Library, build, compiler
 from prunefront.common.errors import InputError, cause
 from prunefront.common.params import Model
 from prunefront.data.splits import PREPARED, read_split
-from prunefront.export.formats import family
+from prunefront.export.formats import SUFFIXES, family
+
+if TYPE_CHECKING:
+    import keras
 
 BATCH = 64
+ONNX_TYPES = {"tensor(float)": np.float32, "tensor(int32)": np.int32, "tensor(int64)": np.int64}
+"""Of inputs, by onnxruntime's names: compaction may leave a model that takes floats where it took integers."""
 
 Predict = Callable[[np.ndarray], np.ndarray]
 """From examples, shape (n, ...), to outputs, shape (n, outputs)."""
@@ -46,6 +51,10 @@ class Job(BaseModel, frozen=True):
     outputs: Annotated[int, Field(ge=1)]
     weights: Annotated[int, Field(ge=0)]
     model: Model
+
+    def only(self, names: Sequence[str]) -> "Job":
+        """The same for some of the files."""
+        return self.model_copy(update={"files": {name: self.files[name] for name in names}})
 
 
 class Ran(BaseModel, frozen=True):
@@ -87,7 +96,7 @@ def load(name: str, path: Path, job: Job, threads: int = 1, fast: bool = False) 
         return _onnx(path, threads)
     if kind == "c":
         return _c(path, job, FAST if fast else PORTABLE)
-    return _keras(name, path, job)
+    return _keras(path, job)
 
 
 def count_weights(name: str, path: Path, job: Job) -> tuple[int, int]:
@@ -115,14 +124,18 @@ def _litert(path: Path, threads: int) -> Predict:
 
     interpreter = Interpreter(model_path=str(path), num_threads=threads)
     (taken,), (given,) = interpreter.get_input_details(), interpreter.get_output_details()
-    allocated: list[tuple[int, ...]] = []
+    batch = taken["shape_signature"][0]
+    allocated: tuple[int, ...] = ()
 
     def predict(x: np.ndarray) -> np.ndarray:
-        if allocated != [x.shape]:
+        nonlocal allocated
+        if batch not in (-1, len(x)):  # recurrent layers: one by one
+            return np.concatenate([predict(x[start : start + batch]) for start in range(0, len(x), batch)])
+        if x.shape != allocated:
             interpreter.resize_tensor_input(taken["index"], x.shape)
             interpreter.allocate_tensors()
-            allocated[:] = [x.shape]
-        interpreter.set_tensor(taken["index"], x)
+            allocated = x.shape
+        interpreter.set_tensor(taken["index"], x.astype(taken["dtype"], copy=False))
         interpreter.invoke()
         return interpreter.get_tensor(given["index"])
 
@@ -136,7 +149,8 @@ def _onnx(path: Path, threads: int) -> Predict:
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     (taken,) = session.get_inputs()
-    return lambda x: session.run(None, {taken.name: x})[0]
+    dtype = ONNX_TYPES[taken.type]
+    return lambda x: session.run(None, {taken.name: x.astype(dtype, copy=False)})[0]
 
 
 def _onnx_arrays(path: Path) -> list[np.ndarray]:
@@ -151,22 +165,32 @@ def _c(path: Path, job: Job, flags: Sequence[str]) -> Predict:
     return Library(library, path.stem, job.shape, (job.outputs,)).predict
 
 
-def _keras(name: str, path: Path, job: Job) -> Predict:
+def _keras(path: Path, job: Job) -> Predict:
+    model = keras_model(path, job)
+    return lambda x: np.asarray(model.predict_on_batch(x), np.float32)
+
+
+def keras_model(path: Path, job: Job) -> "keras.Model":
+    """A model from a file.
+
+    Args:
+        path: a `.keras` file, or a `.sparse` one with the weights of the job's network.
+        job: what else is to be known of the model.
+    """
     from prunefront.common.runtime import set_up
     from prunefront.models.build import build_model
     from prunefront.models.model_files import load_model
     from prunefront.models.weights import check_shapes, load_weights
 
     set_up("float32", 0)
-    if family(name) == "keras":
+    if path.suffix == SUFFIXES["keras"]:
         own = job.model.trust or job.model.builder is not None  # a user's function is trusted, and so its classes
-        model = load_model(path, own, job.model.code)
-    else:
-        model = build_model(job.model, job.shape, job.classes)
-        weights = load_weights(path)
-        check_shapes(weights, model, str(path))
-        model.set_weights(weights)
-    return lambda x: np.asarray(model.predict_on_batch(x), np.float32)
+        return load_model(path, own, job.model.code)
+    model = build_model(job.model, job.shape, job.classes)
+    weights = load_weights(path)
+    check_shapes(weights, model, str(path))
+    model.set_weights(weights)
+    return model
 
 
 def run(job: Job) -> Iterator[Ran]:

@@ -16,14 +16,13 @@ from pydantic import BaseModel, ValidationError
 from prunefront.common.errors import InputError
 from prunefront.common.files import digest
 from prunefront.common.params import Params
-from prunefront.data.splits import read_class_names
-from prunefront.export.export import Subject, as_it_is, compacted, outputs_of, write
+from prunefront.export.export import Subject, as_it_is, compacted, make_job, outputs_of, write
 from prunefront.export.formats import family, file_of
+from prunefront.export.processes import environment, how_it_ended
 from prunefront.export.results import write_table
 from prunefront.export.runtimes import Job
 from prunefront.export.stage import open_in_float32
 from prunefront.export.timing import Measure, Measured, Timed
-from prunefront.export.trial import environment, how_it_ended
 from prunefront.frontier.summary import read_summary
 from prunefront.models.weights import load_weights
 from prunefront.pipeline.run import Run
@@ -73,18 +72,11 @@ def bench(params: Params, rounds: int = ROUNDS, seconds: float = SECONDS) -> pd.
         x = examples[np.resize(np.arange(len(examples)), max(BATCHES))]
         np.save(folder / "examples.npy", x)
         subjects = _subjects(opened)
-        files = {name: _files(name, subjects, folder) for name in formats}
-        job = Job(
-            files={},
-            folder=folder,
-            splits=(),
-            shape=x.shape[1:],
-            dtype=str(x.dtype),
-            classes=len(read_class_names()),
-            outputs=outputs_of(opened.model, x[:1]).shape[1],
-            weights=0,
-            model=params.model,
-        )
+        job = make_job(opened, outputs_of(opened.model, x[:1]).shape[1], folder, subjects[-1][1])
+        files: dict[str, dict[str, Path]] = {name: {} for name in formats}
+        for model, subject in subjects:
+            for name, path in _files(formats, model, subject, job).items():
+                files[name][model] = path
         times = _timed(files, job, folder / "examples.npy", rounds, seconds)
     table = _table(times, rounds)
     write_table(LATENCY, table)
@@ -100,17 +92,13 @@ def _subjects(opened: Run) -> list[tuple[str, Subject]]:
     return subjects[: 2 + (small is not submitted)]
 
 
-def _files(name: str, subjects: Sequence[tuple[str, Subject]], folder: Path) -> dict[str, Path]:
-    """Each model in a format, by the model's name."""
-    files = {}
-    for model, subject in subjects:
-        path = file_of(name, folder, model)
-        try:
-            write(name, path, subject)
-            files[model] = path
-        except InputError as error:
-            print(f"left out is {model} as {name}: {error}", flush=True)
-    return files
+def _files(formats: Sequence[str], model: str, subject: Subject, job: Job) -> dict[str, Path]:
+    """A model in the formats that can hold it."""
+    files = {name: file_of(name, job.folder, model) for name in formats}
+    refused = write(files, subject, job)
+    for name, reason in refused.items():
+        print(f"left out is {model} as {name}: {reason}", flush=True)
+    return {name: path for name, path in files.items() if name not in refused}
 
 
 def _timed(
@@ -132,17 +120,14 @@ def _timed(
             for model in of
             if (name, threads) in processes
         ]
-        left_out = set()
         for number in range(rounds):
-            for case in cases:
-                if (case.format, case.threads) in left_out:
-                    continue
+            for case in list(cases):
                 answer = _measure(processes[case.format, case.threads], Measure(model=case.model, batch=case.batch))
                 if answer.refusal is None:
                     times.setdefault(case, []).append(answer.seconds)
                 else:
-                    left_out.add((case.format, case.threads))
-                    print(f"left out is {case.format} on {case.threads} threads: {answer.refusal}", flush=True)
+                    cases.remove(case)
+                    print(f"left out is {', '.join(map(str, case))} threads: {answer.refusal}", flush=True)
             print(f"round {number + 1} of {rounds}", flush=True)
     return {case: taken for case, taken in times.items() if len(taken) == rounds}
 
@@ -178,7 +163,7 @@ def _measure(process: "subprocess.Popen[str]", asked: Measure) -> Measured:
     for line in process.stdout:
         with contextlib.suppress(ValidationError):  # what a runtime prints
             return Measured.model_validate_json(line)
-    return Measured(refusal=how_it_ended(process.wait(), ""))
+    return Measured(refusal=f"the runtime ended {how_it_ended(process.wait())}")
 
 
 def _table(times: dict[Case, list[float]], rounds: int) -> pd.DataFrame:
