@@ -1,5 +1,6 @@
 """Exported files, timed: what a process of its own does for `prunefront bench`, one line in, one line out."""
 
+import statistics
 import sys
 import time
 from pathlib import Path
@@ -69,14 +70,17 @@ def main() -> None:
 
 
 def _seconds(call: Predict, x: np.ndarray, at_least: float) -> float:
-    """The time of a call, as the mean of so many that they take that long."""
-    calls, begin = 0, time.perf_counter()
-    while True:
-        call(x)
-        calls += 1
-        passed = time.perf_counter() - begin
-        if passed >= at_least:
-            return passed / calls
+    """The time of a call, as the median of so many that they take that long together, and of three at least."""
+    taken = [_timed(call, x) for _ in range(3)]
+    while sum(taken) < at_least:
+        taken.append(_timed(call, x))
+    return statistics.median(taken)
+
+
+def _timed(call: Predict, x: np.ndarray) -> float:
+    begin = time.perf_counter()
+    call(x)
+    return time.perf_counter() - begin
 
 
 if __name__ == "__main__":

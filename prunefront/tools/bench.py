@@ -121,7 +121,8 @@ def _timed(
             if (name, threads) in processes
         ]
         for number in range(rounds):
-            for case in list(cases):
+            order = np.random.default_rng(number).permutation(len(cases))  # none always behind the same
+            for case in [cases[index] for index in order]:
                 answer = _measure(processes[case.format, case.threads], Measure(model=case.model, batch=case.batch))
                 if answer.refusal is None:
                     times.setdefault(case, []).append(answer.seconds)
@@ -129,7 +130,7 @@ def _timed(
                     cases.remove(case)
                     print(f"left out is {', '.join(map(str, case))} threads: {answer.refusal}", flush=True)
             print(f"round {number + 1} of {rounds}", flush=True)
-    return {case: taken for case, taken in times.items() if len(taken) == rounds}
+    return {case: times[case] for case in cases}
 
 
 @contextlib.contextmanager

@@ -69,4 +69,4 @@ def print_latency(latency: pd.DataFrame) -> None:
             for row in rows.itertuples()
         }
         table.add_row(str(model), str(name), *(cells.get(column, "") for column in columns))
-    Console(soft_wrap=True).print(table)
+    Console(soft_wrap=True, width=120).print(table)
