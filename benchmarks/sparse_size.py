@@ -10,7 +10,7 @@ of the examples `x_test` (images, divided by 255) the built-in network classifie
 import argparse
 import gzip
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +47,7 @@ def main() -> None:
         row(f"sparse file, {values}", len(content), decode(content))
 
 
-def saved(save: object, arrays: Sequence[np.ndarray]) -> bytes:
+def saved(save: Callable[..., None], arrays: Sequence[np.ndarray]) -> bytes:
     file = io.BytesIO()
     save(file, *arrays)
     return file.getvalue()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from prunefront.common.commands import run_all
 from prunefront.common.params import STAGES
 
-TOOLS = ("new", "preset", "inspect", "show", "compare", "publish", "verify", "bench")
+TOOLS = ("new", "preset", "inspect", "show", "pick", "compare", "publish", "verify", "bench")
 
 
 def main() -> None:

@@ -4,18 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prunefront.common.runtime import keras
 from prunefront.graph.compaction import compact
 from prunefront.graph.effective import compacted_multiply_adds, effective_weights, effective_zeros
-from prunefront.graph.forward import outputs
 from prunefront.graph.multiply_adds import multiply_adds as of_graph
 from prunefront.graph.read import read_graph
 from prunefront.models.multiply_adds import multiply_adds
 from tests.helpers import Subclassed
-from tests.random_graphs import random_graph, random_inputs
+from tests.random_graphs import random_graph, random_inputs, tame_outputs
 from tests.test_compaction import conv, dense, graph
 from tests.test_graph_read import NETWORKS, examples, functional
 
@@ -101,11 +100,9 @@ def test_changing_all_ineffective_weights_changes_nothing(seed, sparsity, count)
         arrays = {name: getattr(node.operation, name) for name in masks}
         changed = {n: np.where((a != 0) & ~masks[n], a + rng.normal(size=a.shape), a) for n, a in arrays.items()}
         nodes.append(replace(node, operation=replace(node.operation, **changed)))
-    with np.errstate(all="ignore"):
-        expected = outputs(before, x)
-        found = outputs(replace(before, nodes=tuple(nodes)), x)
+    expected = tame_outputs(before, x)
+    found = tame_outputs(replace(before, nodes=tuple(nodes)), x)
     scale = max(1, np.abs(expected).max())
-    assume(scale < 1e12 and np.isfinite(found).all())
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9 * scale)
 
 

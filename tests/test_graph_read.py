@@ -10,6 +10,7 @@ from prunefront.graph.forward import outputs
 from prunefront.graph.keras_layers import IDENTITIES
 from prunefront.graph.operations import Activation, Affine, Convolution, Dense
 from prunefront.graph.read import read_graph, read_with_sources
+from tests.helpers import compile_model, held, small
 
 layers, ops = keras.layers, keras.ops
 
@@ -39,7 +40,8 @@ def examples(model, count=3):
 
 def assert_same(model):
     x = examples(model)
-    expected = ops.convert_to_numpy(ops.cast(model(x, training=False), "float32"))
+    (result,) = keras.tree.flatten(model(x, training=False))
+    expected = ops.convert_to_numpy(ops.cast(result, "float32"))
     graph = read_graph(model)
     assert graph.output_shape == expected.shape[1:]
     np.testing.assert_allclose(outputs(graph, x), expected, rtol=1e-4, atol=1e-5)
@@ -67,6 +69,13 @@ def nested(x):
     inside = keras.Input((4,))
     inner = keras.Model(inside, layers.Concatenate()([innermost(inside), layers.Dense(2)(inside)]))
     return ops.concatenate([inner(x), inner(ops.relu(x)), innermost(x)], axis=-1)
+
+
+def several(x):
+    one, other = keras.Input((4,), name="a"), keras.Input((3,), name="b")
+    both = keras.Model({"a": one, "b": other}, [layers.Concatenate()([one, other]), layers.Dense(2)(one)])
+    first, second = both({"a": x, "b": layers.Dense(3)(x)})
+    return {"out": layers.Concatenate()([second, first])}
 
 
 def normalization(**options):
@@ -128,7 +137,12 @@ NETWORKS = {
     "activation that is a layer": ((4,), lambda x: layers.Dense(3, activation=layers.LeakyReLU(0.4))(x)),
     "spectral": (IMAGE, lambda x: layers.SpectralNormalization(layers.Conv2D(3, 2, activation="relu"))(x)),
     "time distributed": ((3, 4), lambda x: layers.TimeDistributed(layers.Dense(5, activation="relu"))(x)),
+    "activations that are functions": (
+        (4,),
+        lambda x: layers.Dense(3, activation=ops.gelu)(layers.Activation(ops.leaky_relu)(x)),
+    ),
     "shared": ((4,), shared),
+    "nested with several inputs and outputs": ((4,), several),
     "nested": ((4,), nested),
     "attention over channels": ((4,), attend),
     "arithmetic": ((4,), lambda x: (2 - x / 4.0) * 3 + np.array([1, 2, 3, 4], np.float32) - x * x + -x),
@@ -278,7 +292,11 @@ def infinite(x):
         ((8, 2), lambda x: layers.Permute((2, 1), name="p")(x), "p, a Permute that changes the order"),
         ((8, 2), lambda x: layers.PReLU(name="p")(x), "p, a PReLU with a slope for each place"),
         ((8, 2), lambda x: layers.Dense(2, activation="glu", name="d")(x), "d, a Dense with the activation glu"),
-        ((8,), lambda x: layers.Dense(2, activation=lambda x: x * x, name="d")(x), "d, a Dense with the activation"),
+        (
+            (8,),
+            lambda x: layers.Dense(2, activation=lambda x: x * x, name="d")(x),
+            "d, a Dense with the activation <lambda>, not",
+        ),
         ((8,), lambda x: layers.Dropout(0.5, name="d")(x, training=True), "d, a Dropout that is called with training"),
         ((8,), lambda x: ops.sin(x), "sin, a Sin"),
         ((8,), lambda x: x[:, :2], "a GetItem"),
@@ -318,3 +336,10 @@ def test_models_of_another_kind_are_refused():
         """Functional all the same."""
 
     assert len(read_graph(Of(one, dense(one))).nodes) == 2
+
+
+def test_a_held_model_is_read_as_before():
+    model = filled(small())
+    compile_model(model)
+    masked, masks = held(model)
+    assert not assert_same(masked).nodes[1].operation.kernel[~masks[0]].any()

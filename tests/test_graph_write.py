@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from prunefront import InputError
@@ -14,7 +14,7 @@ from prunefront.graph.forward import outputs
 from prunefront.graph.operations import Affine, Convolution, Dense, Graph, Input, Node, Pool
 from prunefront.graph.read import read_graph
 from prunefront.graph.write import write_model
-from tests.random_graphs import random_graph, random_inputs
+from tests.random_graphs import random_graph, random_inputs, tame_outputs
 from tests.test_compaction import affine, conv, dense, graph
 from tests.test_graph_read import NETWORKS, examples, functional
 
@@ -26,9 +26,10 @@ def test_a_model_read_and_written_gives_the_same(name):
     model = functional(*NETWORKS[name])
     read = read_graph(model)
     written = write_model(read)
-    assert written.output_shape == model.output_shape
     x = examples(model)
-    expected = ops.convert_to_numpy(model(x, training=False))
+    (result,) = keras.tree.flatten(model(x, training=False))
+    expected = ops.convert_to_numpy(result)
+    assert written.output_shape[1:] == expected.shape[1:]
     np.testing.assert_allclose(ops.convert_to_numpy(written(x, training=False)), expected, rtol=1e-4, atol=1e-5)
     again = read_graph(written)
     np.testing.assert_allclose(outputs(again, x), outputs(read, x), rtol=1e-6, atol=1e-6)
@@ -110,10 +111,8 @@ def read_sum():
 def test_folding_keeps_outputs_and_zeros(seed, sparsity, count):
     before = random_graph(seed, sparsity, count)
     x = random_inputs(before)
-    with np.errstate(all="ignore"):
-        expected = outputs(before, x)
+    expected = tame_outputs(before, x)
     scale = max(1, np.abs(expected).max())
-    assume(scale < 1e12)
     after = fold_affine(before)
     np.testing.assert_allclose(outputs(after, x), expected, rtol=0, atol=1e-9 * scale)
     assert non_zeros(after) <= non_zeros(before)

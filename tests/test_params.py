@@ -55,6 +55,7 @@ from tests.helpers import ROOT, edited
         ("data.cifar10.classes", [2, 2], r"at least two different classes"),
         ("baseline.epochs", "many", r"baseline.epochs: .*integer.*Received: 'many'"),
         ("baseline.learning_rate", float("nan"), r"baseline.learning_rate: .*finite"),
+        ("pareto.axis", "speed", r"pareto.axis: input should be 'sparsity', 'bytes' or 'multiply_adds'.*'speed'"),
         ("pareto.gate", 60, r"pareto.gate: .*less than or equal to 1"),
         ("model", None, r"model: "),
         ("export.formats", ["tflite"], r"export.formats.0: input should be 'keras', 'sparse', .*Received: 'tflite'"),
@@ -96,13 +97,14 @@ def test_rewinding_needs_the_weights_of_an_early_epoch(tmp_path):
             load_params(edited(tmp_path, levels, ("baseline.keep_epoch", epoch)))
 
 
-def test_parameters_from_before_a_method_was_added_go_on_to_load(tmp_path):
+def test_parameters_from_before_something_was_added_go_on_to_load(tmp_path):
     path = edited(tmp_path)
     content = YAML(typ="safe").load(path.read_text())
-    del content["magnitude_rewind"], content["baseline"]["keep_epoch"]
+    del content["magnitude_rewind"], content["baseline"]["keep_epoch"], content["pareto"]["axis"]
     YAML().dump(content, path)
     params = load_params(path)
     assert (params.levels("magnitude_rewind"), params.baseline.keeps) == ((), False)
+    assert params.pareto.axis == "sparsity"
 
 
 def test_a_missing_parameter_is_named(tmp_path):

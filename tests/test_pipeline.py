@@ -17,6 +17,7 @@ from prunefront import load_weights, score, sparsity
 from prunefront.data.splits import read_split
 from prunefront.models.built_in import build_network
 from prunefront.models.certificate import verify
+from prunefront.sparse_file.codec import decode, encode
 from prunefront.training.trainer import compile_classifier, evaluate
 from tests.helpers import ENVIRONMENT, copy_checkout, run, set_params
 
@@ -75,6 +76,10 @@ def test_the_frontier_has_a_row_per_method_seed_and_level(project):
         assert verify(path)["zeros"] == row.parameters - row.nonzero
         assert row.weights_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
         assert row.score == score(row.val_accuracy, row.sparsity, 0.6)
+        files = [encode(weights, values) for values in ("float32", "bfloat16", "int8")]
+        assert [row.bytes_lossless, row.bytes_bfloat16, row.bytes_int8] == [len(file) for file in files]
+        assert row.trainable_zeros <= row.effective_zeros <= row.parameters
+        assert row.multiply_adds >= max(row.multiply_adds_compacted, row.multiply_adds_nonzero) > 0
     assert rows["val_accuracy"].max() > 0.8
 
 
@@ -84,12 +89,19 @@ def test_the_submitted_weights_are_what_is_reported(project):
     submitted = summary["submitted"]
     assert submitted["score"] == rows.loc[rows["eligible"], "score"].max()
     assert set(summary["hypervolume"]) == {*REPORT}
+    assert submitted["ledger"]["effective"]["zeros"] >= submitted["ledger"]["trainable"]["zeros"]
+    chosen = rows[(rows["score"] == submitted["score"]) & (rows["method"] == submitted["method"])].iloc[0]
     model = build_network((10, 10, 1), 10)
     model.load_weights(project / "models" / "submitted.weights.h5")
     compile_classifier(model)
     for name, accuracy in (("validation", "val_accuracy"), ("test", "test_accuracy")):
         split = read_split(name, project / "data" / "prepared")
         assert evaluate(model, split)[0] == pytest.approx(submitted[accuracy], abs=1e-9)
+    rounded = build_network((10, 10, 1), 10)
+    rounded.set_weights(decode(encode(model.get_weights(), "int8")))
+    compile_classifier(rounded)
+    validation = read_split("validation", project / "data" / "prepared")
+    assert evaluate(rounded, validation)[0] == pytest.approx(chosen["val_accuracy_int8"], abs=1e-9)
     assert sparsity(model.get_weights()) == submitted["sparsity"]
     verified = run("python", "-m", "stages.verify", "models/submitted.weights.h5", folder=project)
     assert f"zeros of {model.count_params():,} values hold" in verified.stdout
@@ -194,6 +206,10 @@ def test_results_are_published_and_compared(project):
     refused = run("python", "-m", "stages.compare", "results/absent", folder=project, check=False)
     assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1)
     (project / "comparison.png").unlink()
+
+    picked = run("prunefront", "pick", "--max-bytes", "100e3", "--max-accuracy-drop", "0.5", folder=project).stdout
+    path = picked.split("weights: ")[1].split()[0]
+    assert len(encode(load_weights(project / path))) <= 100_000
     shutil.rmtree(folder)
 
 
@@ -224,12 +240,14 @@ def test_dvc_s_own_commands_work(project):
 
 
 def test_no_point_above_the_gate_submits_the_dense_network(project):
-    set_params(project, pareto={"gate": 1.0})
+    set_params(project, pareto={"gate": 1.0, "axis": "bytes"})
     result = run("dvc", "repro", folder=project)
     assert stages_run(result) == ["prepare", "pareto", "export"]
     assert "no operating point is above the accuracy gate" in result.stdout
     submitted = json.loads((project / "metrics" / "pareto.json").read_text())["submitted"]
     assert (submitted["method"], submitted["score"], submitted["above_gate"]) == ("baseline", 0, False)
+    front = pd.read_csv(project / "metrics" / "frontier.csv").query("on_frontier").sort_values("bytes_lossless")
+    assert front["val_accuracy"].is_monotonic_increasing
     shown = run("python", "-m", "stages.show", folder=project).stdout
     assert "no operating point is above the accuracy gate" in shown
     run("git", "checkout", "-q", ".", folder=project)

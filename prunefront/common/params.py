@@ -44,6 +44,7 @@ Text = Annotated[str, Field(strict=True)]
 RecipeName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 BUILDER = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 Allocation = Literal["global", "uniform", "erk", "lamp"]
+Axis = Literal["sparsity", "bytes", "multiply_adds"]
 Format = Literal[
     "keras",
     "sparse",
@@ -248,6 +249,7 @@ class SmallDense(Levels, Training):
 
 class Pareto(Section):
     gate: Share
+    axis: Axis = "sparsity"
 
 
 class Export(Section):

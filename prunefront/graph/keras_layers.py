@@ -43,11 +43,15 @@ def activated(builder: Builder, function: Any, x: Value, owner: Any) -> Value:
     if function is None or function is keras.activations.linear:
         return x
     if isinstance(function, keras.Layer):
-        return builder.layer(builder, function, x)
+        given: Value = builder.layer(builder, function, x)
+        return given
     name = getattr(function, "__name__", type(function).__name__)
-    if name not in FUNCTIONS or function is not getattr(keras.activations, name, None):
-        builder.refuse(owner, f"with the activation {name}")
-    return activation(builder, name, PARAMETERS.get(name, {}), x, part=name)
+    if name not in FUNCTIONS or function not in (getattr(keras.activations, name), getattr(keras.ops, name, None)):
+        builder.refuse(owner, f"with the activation {name}, not by Keras's name")
+    parameters = PARAMETERS.get(name, {})
+    if name == "gelu" and function is keras.ops.gelu:  # which differ in what they take if nothing is said
+        parameters = {"approximate": 1.0}
+    return activation(builder, name, parameters, x, part=name)
 
 
 def activation(builder: Builder, name: str, parameters: dict[str, float], x: Value, part: str = "") -> Value:
@@ -80,7 +84,9 @@ def permuted(builder: Builder, layer: Any, x: Value, axes: Sequence[int]) -> Val
 
 def merged(builder: Builder, layer: Any, kind: str, inputs: Sequence[Value], part: str = "") -> Value:
     """A node for the sum, the product or the sequence of several values."""
-    if not all(isinstance(x, Value) for x in inputs) or len({len(x.shape) for x in inputs}) != 1:
+    if not all(isinstance(x, Value) for x in inputs):
+        builder.refuse(layer, "of numbers that no layer gives")
+    if len({len(x.shape) for x in inputs}) != 1:
         builder.refuse(layer, "of inputs of different ranks")
     return builder.add(Merge(kind), *inputs, part=part) if len(inputs) > 1 else inputs[0]
 
@@ -282,7 +288,8 @@ def _softmax(builder: Builder, layer: Any, x: Value) -> Value:
 
 
 def _wrapped(builder: Builder, layer: Any, x: Value) -> Value:
-    return builder.layer(builder, layer.layer, x)
+    given: Value = builder.layer(builder, layer.layer, x)
+    return given
 
 
 def _time_distributed(builder: Builder, layer: Any, x: Value) -> Value:
@@ -290,7 +297,7 @@ def _time_distributed(builder: Builder, layer: Any, x: Value) -> Value:
     each = layers.Dense | layers.Dropout | layers.Activation | layers.ReLU | layers.LeakyReLU | layers.ELU
     if not isinstance(inner, each) or x.masked:
         builder.refuse(layer, f"of a {type(inner).__name__}" if not x.masked else "of values with a mask")
-    return builder.layer(builder, inner, x)
+    return _wrapped(builder, layer, x)
 
 
 def _same(_: Builder, __: Any, x: Value) -> Value:

@@ -71,7 +71,7 @@ def _arithmetic(builder: Builder, operation: Any, name: str, args: tuple[Any, ..
             other = affine(builder, other, -1, 0, part="negative")
         return merged(builder, operation, "multiply" if name == "Multiply" else "add", [one, other])
     x, number = (one, other) if isinstance(one, Value) else (other, one)
-    array = np.asarray(keras.ops.convert_to_numpy(number), np.float64)
+    array = builder.array(number).astype(np.float64)
     if (
         array.ndim > len(x.shape) + 1
         or array.size not in (1, x.shape[-1])

@@ -44,12 +44,14 @@ def read_with_sources(
         sizes = ", ".join("any" if size is None else str(size) for size in shape)
         raise InputError(f"Expected an input of a fixed size. Received: ({sizes})")
     builder = Builder(model, weights, _layer)
-    _model(builder, model, Value(builder.put(Node("input", Input(), (), shape)), shape), "")
+    given = _model(builder, model, Value(builder.put(Node("input", Input(), (), shape)), shape), "")
+    if keras.tree.flatten(given) == [MASK]:
+        builder.refuse(model, "that gives a comparison")
     return Graph(model.name, tuple(builder.nodes)), tuple(builder.sources)
 
 
-def _layer(builder: Builder, layer: Any, *args: Any, **kwargs: Any) -> Value:
-    """What a layer, a nested model or an operation of `keras.ops` makes of its arguments."""
+def _layer(builder: Builder, layer: Any, *args: Any, **kwargs: Any) -> Any:
+    """What a layer, a nested model or an operation of `keras.ops` makes of its arguments: a value, or several."""
     values = [x for x in keras.tree.flatten(args) if isinstance(x, Value)]
     if not isinstance(layer, keras.Layer):
         if MASK in values or type(layer).__name__ == "NotEqual":
@@ -76,20 +78,20 @@ def _layer(builder: Builder, layer: Any, *args: Any, **kwargs: Any) -> Value:
     return Value(given.node, given.shape, bool(keeps))
 
 
-def _model(builder: Builder, model: "keras.Model", given: Any, prefix: str) -> Value:
-    """What a sequential or functional model makes of a value.
+def _model(builder: Builder, model: "keras.Model", given: Any, prefix: str) -> Any:
+    """What a sequential or functional model makes of a value, or of several.
 
     Args:
         builder: of the graph.
         model: at any depth.
-        given: to its input.
+        given: to its inputs, in their structure.
         prefix: of the paths of its layers.
     """
     if not type(model).call.__module__.startswith("keras.") or not getattr(model, "inputs", None):
         builder.refuse(model, "whose layers are called by code of its own")
     outer = builder.path
 
-    def call(operation: Any, *args: Any, **kwargs: Any) -> Value:
+    def call(operation: Any, *args: Any, **kwargs: Any) -> Any:
         builder.path = prefix + operation.name
         return _layer(builder, operation, *args, **kwargs)
 
@@ -99,6 +101,4 @@ def _model(builder: Builder, model: "keras.Model", given: Any, prefix: str) -> V
     else:
         given = model._run_through_graph(given, call_fn=call)
     builder.path = outer
-    if not isinstance(given, Value) or given == MASK:
-        builder.refuse(model, "with several outputs" if given != MASK else "that gives a comparison")
     return given

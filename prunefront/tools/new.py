@@ -305,6 +305,7 @@ With prunefront installed:
 prunefront inspect    # the network, what is prunable, what may go wrong
 dvc repro             # everything that is out of date
 prunefront show       # the frontier and the submitted weights
+prunefront pick --max-accuracy-drop 0.01  # another point: the sparsest that loses at most a point of accuracy
 ```
 
 `params.yaml` says what is done; every line has a comment. Model and data are named there by absolute paths. To take
