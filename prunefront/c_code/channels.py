@@ -4,6 +4,7 @@ import numpy as np
 
 from prunefront.c_code.layer import Code, Place
 from prunefront.c_code.text import number, numbers, positions
+from prunefront.graph.channels import channels as channels_of
 from prunefront.graph.operations import Embedding, LayerNormalization, Shape
 
 SPARSE_BELOW = 0.6
@@ -65,7 +66,7 @@ def embedded(operation: Embedding, source: Place, target: Place, own: Shape, pre
     """
     rows, channels = operation.table.shape
     lies, out = source.planes, target.planes
-    length = own[-1]
+    length = channels_of(own)
     nonzero = np.count_nonzero(operation.table)
     sparse = nonzero < SPARSE_BELOW * operation.table.size
     if sparse:

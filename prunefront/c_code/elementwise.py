@@ -1,12 +1,15 @@
 """Activations, scales and shifts, sums and products: each number by itself."""
 
 import math
+import re
+import textwrap
 from collections.abc import Callable, Mapping, Sequence
 
 from prunefront.c_code.layer import Code, Place
 from prunefront.c_code.planes import Planes
 from prunefront.c_code.text import number, numbers
 from prunefront.common.errors import InputError
+from prunefront.graph.channels import channels
 from prunefront.graph.operations import Activation, Affine, Shape
 
 Parameters = Mapping[str, float]
@@ -16,7 +19,8 @@ def _relu(p: Parameters) -> str:
     threshold, slope = p.get("threshold", 0.0), p.get("negative_slope", 0.0)
     most = p.get("max_value", math.inf)
     most = math.inf if most is None else most
-    above = "v" if math.isinf(most) else f"(v > {number(most)} ? {number(most)} : v)"
+    above = "v" if threshold >= 0 else "(v < 0 ? 0 : v)"
+    above = above if math.isinf(most) else f"(v > {number(most)} ? {number(most)} : {above})"
     below = f"{number(slope)} * (v - {number(threshold)})" if slope else "0.0f"
     return f"v <= {number(threshold)} ? {below} : {above}"
 
@@ -79,16 +83,15 @@ def is_rectifier(operation: object) -> bool:
     return _relu(operation.parameters) == _relu({})
 
 
-def each(planes: Planes, statement: str) -> str:
-    """A loop over all places, with what lies between: the statement reads and writes at `[i]`, c being the channel."""
+def each(planes: Planes, *statements: str) -> str:
+    """A loop over all places, with what lies between: statements read and write at `[i]`, c being the channel."""
     if planes.flat:
-        return (
-            f"for (int i = 0; i < {planes.channels}; i++) {{\n    const int c = i;\n    (void)c;\n    {statement}\n}}"
-        )
+        inner, start = "\n".join(statements), f"for (int i = 0; i < {planes.channels}; i++) {{\n"
+        return start + textwrap.indent(re.sub(r"\[c\]", "[i]", inner), "    ") + "\n}"
+    inner = textwrap.indent("\n".join(statements), "        ")
     return (
         f"for (int c = 0; c < {planes.channels}; c++)\n"
-        f"    for (int i = c * {planes.plane}; i < c * {planes.plane} + {planes.run}; i++) {{\n"
-        f"        {statement}\n    }}"
+        f"    for (int i = c * {planes.plane}; i < c * {planes.plane} + {planes.run}; i++) {{\n{inner}\n    }}"
     )
 
 
@@ -110,7 +113,7 @@ def activation(operation: Activation, source: Place, target: Place, where: str) 
         )
     expression = EXPRESSIONS[operation.name](operation.parameters)
     return Code(
-        each(target.planes, f"const float v = {source.name}[i];\n{target.name}[i] = {expression};"),
+        each(target.planes, f"const float v = {source.name}[i];", f"{target.name}[i] = {expression};"),
         note=operation.name,
     )
 
@@ -145,7 +148,7 @@ def combined(kind: str, shape: Shape, sources: Sequence[tuple[Place, Shape]], ta
 
 def _index(planes: Planes, own: Shape, shape: Shape) -> str:
     """Where a number is that goes with channel c, row r and column i of the output."""
-    terms = [f"c * {planes.plane}" if own[-1] > 1 else "0"]
+    terms = [f"c * {planes.plane}" if channels(own) > 1 else "0"]
     if len(own) > 1 and own[-2] > 1:
         terms.append("i")
     lead, full = own[:-2], shape[:-2]

@@ -30,6 +30,7 @@ from prunefront.graph.operations import (
     Pool,
     Reshape,
     Shape,
+    reachable,
 )
 
 MATHEMATICS = ("expf(", "expm1f(", "tanhf(", "erff(", "log1pf(", "logf(", "sqrtf(")
@@ -51,6 +52,7 @@ def emit(graph: Graph, name: str, classes: Sequence[str]) -> tuple[str, str]:
         InputError: an operation, or an activation, has no C code; its node is named.
     """
     name = identifier(name)
+    graph = reachable(graph, len(graph.nodes) - 1)
     found = plan(graph)
     starts, size = placed(found.storages)
     codes = [_code(graph, found, number) for number in range(len(graph.nodes))]

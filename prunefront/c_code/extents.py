@@ -23,7 +23,11 @@ from prunefront.graph.operations import (
 
 
 def needed(graph: Graph) -> list[Shape]:
-    """For each node, how many places along each axis of space count, from the first on."""
+    """For each node, how many places along each axis of space count, from the first on; at least one.
+
+    Args:
+        graph: every node leads to the output.
+    """
     need: list[list[int]] = [[0] * (len(node.shape) - 1) for node in graph.nodes]
     need[-1] = list(graph.nodes[-1].shape[:-1])
     for number in reversed(range(len(graph.nodes))):
@@ -31,7 +35,7 @@ def needed(graph: Graph) -> list[Shape]:
         for source in node.inputs:
             full = graph.nodes[source].shape[:-1]
             wanted = _wanted(node, need[number], full)
-            need[source] = [max(a, min(b, n)) for a, b, n in zip(need[source], wanted, full, strict=True)]
+            need[source] = [max(a, min(max(b, 1), n)) for a, b, n in zip(need[source], wanted, full, strict=True)]
     return [tuple(places) for places in need]
 
 

@@ -81,7 +81,7 @@ void {name}_predict_with(const float *input, float *output, float *workspace);
 
 
 def _last(shape: Shape) -> str:
-    if len(shape) == 1:
+    if len(shape) < 2:
         return ""
     *space, channels = shape
     index = "(row * WIDTH + column)" if len(space) == 2 else "place"

@@ -9,6 +9,7 @@ from prunefront.c_code.elementwise import is_rectifier
 from prunefront.c_code.extents import as_rows, needed
 from prunefront.c_code.planes import SLACK, Planes, planes
 from prunefront.c_code.workspace import Storage
+from prunefront.graph.channels import channels
 from prunefront.graph.operations import (
     Activation,
     Affine,
@@ -91,13 +92,16 @@ def _step(found: Plan, graph: Graph, number: int, node: Node, places: tuple[int,
         return Step(node, operation, way.output, room(way.output.size, last[number]), way, scratch)
     if isinstance(operation, Activation) and is_rectifier(operation) and sources[0].rectify:
         return _in_place(found, node, operation, sources[0], places, last[number], done=True)
-    out = planes(node.shape[-1], rows, columns)
+    out = planes(channels(node.shape), rows, columns)
     if isinstance(operation, Reshape) and out.flat and sources[0].planes.flat:
         return _in_place(found, node, operation, sources[0], places, last[number], done=True)
     if isinstance(operation, Activation | Affine | LayerNormalization | Merge) and operation != Merge("concatenate"):
         for source in sources:
             if source.node.shape == node.shape and found.storages[source.storage].last == number:
                 return _in_place(found, node, operation, source, places, last[number])
+    if isinstance(operation, Activation | Affine):  # these go through planes without a look at rows
+        lies = replace(sources[0].planes, rows=rows, columns=columns)
+        return Step(node, operation, lies, room(lies.size, last[number]))
     scratch = None
     if isinstance(operation, Reshape) and not (out.flat or sources[0].planes.flat):
         scratch = room(int(np.prod(node.shape)))

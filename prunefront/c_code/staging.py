@@ -131,7 +131,7 @@ def stage(view: Window, groups: int, source: Planes, full: tuple[int, int]) -> S
 
     def cost(way: Staging) -> float:
         run = (view.rows - 1) * way.pitch + view.columns
-        each = 1.0 if way.copies and _within_lines(way, used) else CROSSING
+        each = 1.0 if _within_lines(way, used) else CROSSING
         copied = len(way.copies) * way.rows * rounded(way.columns, 8) / 8 * COPY * len(channels)
         return multiply_adds * rounded(run, 8) / 8 * each + copied
 

@@ -34,11 +34,7 @@ def string(text: str) -> str:
 
 def comment(text: str) -> str:
     """A comment of one line; characters that could end it, or mean something in it, become underscores."""
-    return f"/* {re.sub(r'[^A-Za-z0-9_ .,:;()%+=-]|/(?=[*])|(?<=[*])/', _plain, text)} */"
-
-
-def _plain(match: re.Match[str]) -> str:
-    return "/" if match[0] == "/" else "_"
+    return f"/* {re.sub(r'[^A-Za-z0-9_ .,:;()%+=/-]', '_', text)} */"
 
 
 def table(kind: str, name: str, values: Iterable[str]) -> str:
