@@ -13,10 +13,10 @@ from prunefront.graph.effective import compacted_multiply_adds, effective_weight
 from prunefront.graph.multiply_adds import multiply_adds as of_graph
 from prunefront.graph.read import read_graph
 from prunefront.models.multiply_adds import multiply_adds
+from tests.graphs_by_hand import conv, dense, graph
 from tests.helpers import Subclassed
+from tests.networks import NETWORKS, examples, functional
 from tests.random_graphs import random_graph, random_inputs, tame_outputs
-from tests.test_compaction import conv, dense, graph
-from tests.test_graph_read import NETWORKS, examples, functional
 
 layers = keras.layers
 

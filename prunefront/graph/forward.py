@@ -25,6 +25,9 @@ from prunefront.graph.operations import (
     Sides,
 )
 
+BATCH = 64
+"""How many examples are in memory at once, with all that lies between input and output."""
+
 
 def outputs(graph: Graph, inputs: np.ndarray, dtype: type = np.float64) -> np.ndarray:
     """What the graph gives for examples.
@@ -58,10 +61,13 @@ def check_same(before: Graph, after: Graph, inputs: np.ndarray, tolerance: float
     Raises:
         InputError: they differ by more.
     """
-    expected, found = outputs(before, inputs), outputs(after, inputs)
-    scale = np.abs(expected).max(initial=0)
-    difference = np.abs(found - expected).max(initial=0)
-    if not difference <= tolerance * scale:  # NaN too
+    scale = difference = np.float64(0)
+    for start in range(0, len(inputs), BATCH):
+        batch = inputs[start : start + BATCH]
+        expected, found = outputs(before, batch), outputs(after, batch)
+        scale = np.maximum(scale, np.abs(expected).max())
+        difference = np.maximum(difference, np.abs(found - expected).max())  # of which NaN is the largest
+    if not difference <= tolerance * scale:
         raise InputError(
             f"Expected the outputs of {before.name} to stay the same within {tolerance:g} of their scale, {scale:.4g}. "
             f"Received: outputs that differ by {difference:.4g}"

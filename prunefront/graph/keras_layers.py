@@ -67,11 +67,11 @@ def affine(builder: Builder, x: Value, scale: Any, shift: Any, part: str = "", v
 
 def reshaped(builder: Builder, layer: Any, x: Value, shape: Sequence[int], part: str = "") -> Value:
     """A node for the same numbers in another shape, of which one size may be -1."""
-    if -1 in shape:
-        rest = -math.prod(shape)
-        if rest <= 0:
-            builder.refuse(layer, f"to {tuple(shape)}")
-        shape = [math.prod(x.shape) // rest if size == -1 else size for size in shape]
+    numbers = math.prod(x.shape)
+    rest = math.prod(size for size in shape if size not in (-1, None))
+    shape = [numbers // max(rest, 1) if size in (-1, None) else size for size in shape]
+    if math.prod(shape) != numbers:
+        builder.refuse(layer, f"of {numbers} numbers to {tuple(shape)}")
     return builder.add(Reshape(), x, part=part, shape=tuple(map(int, shape)))
 
 
@@ -178,6 +178,7 @@ def _layer_normalization(builder: Builder, layer: Any, x: Value) -> Value:
 
 
 def _normalization(builder: Builder, layer: Any, x: Value) -> Value:
+    # what it computes with: its weights only count once it is finalized
     mean, variance = (builder.array(a).astype(np.float64) for a in (layer.mean, layer.variance))
     if any(size != 1 for a in (mean, variance) for size in a.shape[:-1]):
         builder.refuse(layer, "over another axis than the last")
@@ -190,8 +191,8 @@ def _normalization(builder: Builder, layer: Any, x: Value) -> Value:
 
 def _rescaling(builder: Builder, layer: Any, x: Value) -> Value:
     scale, offset = (np.asarray(a, np.float32) for a in (layer.scale, layer.offset))
-    if max(scale.ndim, offset.ndim) > 1:
-        builder.refuse(layer, "by a number for each place")
+    if any(a.size not in (1, x.shape[-1]) or a.ndim > 1 for a in (scale, offset)):
+        builder.refuse(layer, "by other than a number for each channel")
     return affine(builder, x, scale, offset)
 
 

@@ -13,6 +13,9 @@ from prunefront.graph.keras_layers import LAYERS
 from prunefront.graph.keras_ops import read_operation
 from prunefront.graph.operations import Graph, Input, Node
 
+SHAPING = ("Embedding", "ExpandDims", "Flatten", "Identity", "InputLayer", "Reshape")
+"""What takes a single number."""
+
 
 def read_graph(model: "keras.Model", weights: Sequence[np.ndarray] | None = None) -> Graph:
     """A model's operations in inference, with its weights as float32.
@@ -53,6 +56,8 @@ def read_with_sources(
 def _layer(builder: Builder, layer: Any, *args: Any, **kwargs: Any) -> Any:
     """What a layer, a nested model or an operation of `keras.ops` makes of its arguments: a value, or several."""
     values = [x for x in keras.tree.flatten(args) if isinstance(x, Value)]
+    if any(x.shape == () and x != MASK for x in values) and type(layer).__name__ not in SHAPING:
+        builder.refuse(layer, "of a single number, which has no channels")
     if not isinstance(layer, keras.Layer):
         if MASK in values or type(layer).__name__ == "NotEqual":
             return MASK  # Keras writes masks out as operations, which matter where a layer takes one
@@ -73,6 +78,8 @@ def _layer(builder: Builder, layer: Any, *args: Any, **kwargs: Any) -> Any:
         builder.refuse(layer, "with channels first")
     if getattr(layer, "quantization_mode", None) is not None:
         builder.refuse(layer, "with quantized weights")
+    if getattr(layer, "lora_enabled", False):
+        builder.refuse(layer, "with LoRA beside its weights")
     given = LAYERS[type(layer)](builder, layer, args[0])
     keeps = getattr(layer, "mask_zero", False) or (masked and layer.supports_masking)
     return Value(given.node, given.shape, bool(keeps))
