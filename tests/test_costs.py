@@ -66,7 +66,7 @@ def test_convolutions_count_every_place():
 
 
 def test_a_network_that_is_no_graph_counts_plain_zeros():
-    model = keras.Sequential([keras.Input((3, 2)), layers.LSTM(2), layers.Dense(2)])
+    model = keras.Sequential([keras.Input((3, 2)), layers.LSTM(2, name="memory"), layers.Dense(2)])
     halves = [np.arange(w.size).reshape(w.shape) % 2 for w in model.get_weights()]
     model.set_weights(halves)
     found = costs(model, np.ones((3, 3, 2), np.float32), Y)
@@ -74,7 +74,7 @@ def test_a_network_that_is_no_graph_counts_plain_zeros():
     assert found.multiply_adds_compacted == found.multiply_adds == 3 * (2 * 8 + 2 * 8) + 4
     assert found.multiply_adds_nonzero == found.multiply_adds // 2
     assert note(model).startswith("effective zeros are plain zeros, and compaction removes nothing: Expected layers ")
-    assert note(model).endswith("Received: lstm, a LSTM")
+    assert note(model).endswith("Received: memory, a LSTM")
 
 
 def test_of_a_network_that_is_a_graph_nothing_is_said():

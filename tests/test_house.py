@@ -51,6 +51,12 @@ FREE_OF_TENSORFLOW = [
             "pipeline/points.py",
             "pipeline/store.py",
             "pipeline/stage.py",
+            "export/formats.py",
+            "export/litert_file.py",
+            "export/results.py",
+            "export/runtimes.py",
+            "export/timing.py",
+            "export/processes.py",
         )
     ),
     *(PACKAGE / name for name in ("frontier/pareto.py", "frontier/figures.py", "frontier/summary.py")),

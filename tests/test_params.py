@@ -58,6 +58,16 @@ from tests.helpers import ROOT, edited
         ("pareto.axis", "speed", r"pareto.axis: input should be 'sparsity', 'bytes' or 'multiply_adds'.*'speed'"),
         ("pareto.gate", 60, r"pareto.gate: .*less than or equal to 1"),
         ("model", None, r"model: "),
+        ("export.formats", ["tflite"], r"export.formats.0: input should be 'keras', 'sparse', .*Received: 'tflite'"),
+        ("export.formats", ["c", "c"], r"export: expected formats, each once"),
+        ("export.formats", None, r"export.formats: .*tuple"),
+        (
+            "export.formats",
+            ["c", "litert_float16_sparse"],
+            r"export.formats.1: expected a format whose files run, .*LiteRT crashes .*float16 and sparse tensors",
+        ),
+        ("export.formats", ["litert_dynamic_sparse"], r"export.formats.0: expected .*loads no file.* dynamic range"),
+        ("export.tolerance", 1.5, r"export.tolerance: .*less than or equal to 1"),
     ],
 )
 def test_wrong_parameters_are_named_in_one_line(key, value, message, tmp_path):
@@ -73,7 +83,7 @@ def test_a_method_without_levels_is_left_out(tmp_path):
 
 def test_the_table_of_stages_is_the_pipeline():
     pipeline = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
-    assert list(pipeline) == ["prepare", "baseline", *STAGES, "pareto"]
+    assert list(pipeline) == ["prepare", "baseline", *STAGES, "pareto", "export"]
     assert (*METHODS, *NULL_BASELINES) == tuple(STAGES)
 
 

@@ -30,13 +30,14 @@ NULL_BASELINES = {"random_global": 1, "random_layerwise": 1, "small_dense": 1}
 LATER = ("gradual", "iterative", "magnitude_rewind", "random", "small_dense")
 
 
-def stages_run(result: subprocess.CompletedProcess[str]) -> list[str]:
-    return [line.split("'")[1] for line in result.stdout.splitlines() if line.startswith("Running stage")]
+def stages_run(result: subprocess.CompletedProcess[str], without: str = "") -> list[str]:
+    ran = [line.split("'")[1] for line in result.stdout.splitlines() if line.startswith("Running stage")]
+    return [stage for stage in ran if stage != without]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every result file of a project: metrics, and the bytes of the weights."""
-    files = [p for top in ("metrics", "models", "data") for p in (folder / top).rglob("*") if p.is_file()]
+    files = [p for top in ("metrics", "models", "data", "exports") for p in (folder / top).rglob("*") if p.is_file()]
     return {str(p.relative_to(folder)): p.read_bytes() for p in files}
 
 
@@ -109,6 +110,22 @@ def test_the_submitted_weights_are_what_is_reported(project):
         np.testing.assert_array_equal(mine, theirs)
 
 
+def test_the_exports_are_the_submitted_model(project):
+    rows = pd.read_csv(project / "metrics" / "exports.csv").set_index("format")
+    submitted = json.loads((project / "metrics" / "pareto.json").read_text())["submitted"]
+    assert {"keras", "sparse", "c", "litert_int8"} == set(rows.index)
+    for name in ("keras", "sparse"):
+        assert rows.loc[name, "zeros"] == submitted["ledger"]["all"]["zeros"]
+        assert rows.loc[name, ["val_accuracy", "test_accuracy"]].tolist() == [
+            submitted["val_accuracy"],
+            submitted["test_accuracy"],
+        ]
+    loaded = load_weights(project / "exports" / "submitted.sparse")
+    for mine, theirs in zip(loaded, load_weights(project / "models" / "submitted.weights.h5"), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert "export litert_int8: submitted_int8.tflite, " in run("python", "-m", "stages.show", folder=project).stdout
+
+
 def test_running_again_runs_nothing(project):
     assert stages_run(run("dvc", "repro", folder=project)) == []
     assert run("git", "status", "--short", folder=project).stdout == ""
@@ -147,7 +164,9 @@ def test_a_dropped_seed_vanishes_and_methods_with_levels_appear(project):
     set_params(project, seeds=[0])
     ran = run("dvc", "repro", folder=project)
     further = [stage for stage in (*METHODS, *NULL_BASELINES) if stage not in REPORT]
-    assert sorted(stages_run(ran)) == sorted(["prepare", *(f"{stage}@0" for stage in further), "pareto"])
+    assert sorted(stages_run(ran, without="export")) == sorted(
+        ["prepare", *(f"{stage}@0" for stage in further), "pareto"]
+    )
     rows = pd.read_csv(project / "metrics" / "frontier.csv")
     assert set(rows["seed"]) == {0}
     assert rows.groupby("method").size().to_dict() == METHODS | NULL_BASELINES
@@ -160,7 +179,7 @@ def test_a_dropped_seed_vanishes_and_methods_with_levels_appear(project):
 def test_results_are_published_and_compared(project):
     run("python", "-m", "stages.publish", "results/mine", folder=project)
     folder = project / "results" / "mine"
-    names = ["cost.json", "frontier.csv", "params.yaml", "pareto.json", "pareto.png", "submitted.npz"]
+    names = ["cost.json", "exports.csv", "frontier.csv", "params.yaml", "pareto.json", "pareto.png", "submitted.npz"]
     assert sorted(p.name for p in folder.iterdir()) == names
     submitted = load_weights(project / "models" / "submitted.weights.h5")
     for mine, theirs in zip(load_weights(folder / "submitted.npz"), submitted, strict=True):
@@ -198,7 +217,7 @@ def test_methods_without_levels_vanish_from_the_result(project):
     set_params(project, **{section: {"levels": []} for section in LATER})
     ran = run("dvc", "repro", folder=project)
     left_out = [f"{stage}@0" for stage in (*METHODS, *NULL_BASELINES) if stage not in REPORT]
-    assert sorted(stages_run(ran)) == sorted(["prepare", *left_out, "pareto"])
+    assert sorted(stages_run(ran, without="export")) == sorted(["prepare", *left_out, "pareto"])
     assert "iterative: left out, no levels" in ran.stdout
     assert set(pd.read_csv(project / "metrics" / "frontier.csv")["method"]) == set(REPORT)
     run("git", "add", "-A", folder=project)
@@ -223,7 +242,7 @@ def test_dvc_s_own_commands_work(project):
 def test_no_point_above_the_gate_submits_the_dense_network(project):
     set_params(project, pareto={"gate": 1.0, "axis": "bytes"})
     result = run("dvc", "repro", folder=project)
-    assert stages_run(result) == ["prepare", "pareto"]
+    assert stages_run(result) == ["prepare", "pareto", "export"]
     assert "no operating point is above the accuracy gate" in result.stdout
     submitted = json.loads((project / "metrics" / "pareto.json").read_text())["submitted"]
     assert (submitted["method"], submitted["score"], submitted["above_gate"]) == ("baseline", 0, False)

@@ -5,14 +5,18 @@ from itertools import pairwise
 import numpy as np
 
 from prunefront.c_code import staging as stages
-from prunefront.c_code.kernels import BLOCK, TILE_CHANNELS, UNITS_AT_ONCE
+from prunefront.c_code.kernels import BLOCK, TILE_CHANNELS, WIDEST
 from prunefront.c_code.layer import Code, Place
 from prunefront.c_code.planes import Planes, planes
+from prunefront.c_code.side_by_side import side_by_side, single
 from prunefront.c_code.text import numbers, positions
 from prunefront.graph.operations import Convolution, Dense
 
-DENSE_FROM = 0.7
+DENSE_FROM = 0.75
 """Share of weights that are not zero from which a convolution is emitted dense; see benchmarks/c_break_even.py."""
+
+DENSE_FROM_OF_FEW = 0.9
+"""The same where a plane of the output is no more than the widest vector."""
 
 
 def as_convolution(operation: Dense) -> Convolution:
@@ -56,118 +60,65 @@ class Planned:
         """
         if self.single:
             return self._single(source, target, prefix, rectify)
-        operation, staging = self.operation, self.staging
-        place = _places(operation, self.window.kernel.shape, staging)
-        kernel = self.window.kernel
-        each = kernel.shape[3] // operation.groups
-        share = np.count_nonzero(kernel) / kernel.size
-        tiled = bool(share >= DENSE_FROM and (operation.groups == 1 or each % TILE_CHANNELS == 0) and each > 1)
-        size = TILE_CHANNELS if tiled else 1
-        parts = [slice(None)] if tiled else _parts(kernel, staging)
-        rows, bias = [row for part in parts for row in _by_output(kernel, place, size, part)], operation.bias
-        if len(bias) % size:
-            bias = np.concatenate([bias, np.zeros(size - len(bias) % size, np.float32)])
-        tables = positions(f"{prefix}_count", [len(p) for p, _ in rows])
-        where = np.concatenate([p for p, _ in rows])
-        tables += positions(f"{prefix}_place", where)
-        tables += numbers(f"{prefix}_weights", np.concatenate([w.ravel() for _, w in rows]))
-        tables += numbers(f"{prefix}_bias", bias)
-        lines = [f"const float *in = {source.name};"]
+        staging, lines, tables = self.staging, [f"const float *in = {source.name};"], ""
         if staging.copies:
             lines.append(f"float *staged = {staged};")
             if len(staging.channels) < self.source.channels:
-                tables += positions(f"{prefix}_channels", staging.channels)
+                tables = positions(f"{prefix}_channels", staging.channels)
             lines.append(stages.copying(self.window, staging, self.source, self.full, f"{prefix}_channels"))
-        out = target.planes
-        lines.append(
-            f"{'dense' if tiled else 'sparse'}({'staged' if staging.copies else 'in'}, {target.name}, {out.run}, "
-            f"{out.plane}, {out.channels}, {'' if tiled else f'{len(parts)}, '}{int(rectify)},\n"
+        called = self._called(target.planes, prefix, rectify)
+        lines.append(called.body.format("staged" if staging.copies else "in", target.name))
+        largest = max(called.largest, self.source.channels)
+        return Code("\n".join(lines), tables + called.tables, called.note, largest)
+
+    def _called(self, out: Planes, prefix: str, rectify: bool) -> Code:
+        """The call of a kernel with its tables; the body lacks the pointers to input and output."""
+        kernel, bias, groups = self.window.kernel, self.operation.bias, self.operation.groups
+        place, few = _places(self.operation, kernel.shape, self.staging), out.run <= WIDEST
+        dense = _is_dense(kernel, groups, DENSE_FROM_OF_FEW if few else DENSE_FROM)
+        if few and not dense:
+            (rows,) = [_by_output(kernel, place, 1, slice(None))]
+            where, weights = (np.concatenate([row[n].ravel() for row in rows]) for n in (0, 1))
+            output = np.repeat(np.arange(len(bias)), [len(p) for p, _ in rows])
+            ordered = side_by_side(where, output, weights, len(bias))
+            body = f"few({{}}, {{}}, {out.run}, {out.plane}, {int(rectify)}, {ordered.arguments(prefix)});"
+            tables = ordered.tables(prefix) + numbers(f"{prefix}_bias", bias)
+            return Code(body, tables, _note(self.operation.kernel, "sparse"), ordered.largest)
+        parts = [slice(None)] if dense else _parts(kernel, self.staging)
+        size = TILE_CHANNELS if dense else 1
+        rows = [row for part in parts for row in _by_output(kernel, place, size, part)]
+        where, count = np.concatenate([p for p, _ in rows]), [len(p) for p, _ in rows]
+        tables = positions(f"{prefix}_count", count) + positions(f"{prefix}_place", where)
+        tables += numbers(f"{prefix}_weights", np.concatenate([w.ravel() for _, w in rows]))
+        tables += numbers(f"{prefix}_bias", np.append(bias, np.zeros(-len(bias) % size, np.float32)))
+        body = (
+            f"{'dense' if dense else 'sparse'}({{}}, {{}}, {out.run}, {out.plane}, {out.channels}, "
+            f"{'' if dense else f'{len(parts)}, '}{int(rectify)},\n"
             f"    {prefix}_count, {prefix}_place, {prefix}_weights, {prefix}_bias);"
         )
-        largest = max(int(where.max(initial=0)), *(len(p) for p, _ in rows), self.source.channels)
-        return Code("\n".join(lines), tables, _note(kernel, tiled), largest)
+        note = _note(self.operation.kernel, "dense" if dense else "sparse")
+        return Code(body, tables, note, max(int(where.max(initial=0)), *count))
 
     def _single(self, source: Place, target: Place, prefix: str, rectify: bool) -> Code:
         """The C where there is one place only: each weight has its own input."""
-        view, each = self.window, self.window.kernel.shape[3] // self.operation.groups
+        view, lies = self.window, self.source
         y, x, channel, output = np.nonzero(view.kernel)
+        weights = view.kernel[y, x, channel, output]
+        channel = channel + output // (view.kernel.shape[3] // self.operation.groups) * view.kernel.shape[2]
         row, column = y * view.dilation[0] - view.before[0], x * view.dilation[1] - view.before[1]
-        inside = (row >= 0) & (row < self.full[0]) & (column >= 0) & (column < self.full[1])
-        channel = channel + output // each * view.kernel.shape[2]
-        lies = self.source
         start = channel * lies.plane + row * lies.pitch + column
-        order = np.lexsort((output, column, row, channel))
-        order = order[inside[order]]
-        weights = view.kernel[y, x, channel - output // each * view.kernel.shape[2], output]
-        return scattered(
-            source,
-            target,
-            prefix,
-            rectify,
-            start[order],
-            output[order],
-            weights[order],
-            self.operation.bias,
-            _note(view.kernel, False),
-        )
+        order = np.lexsort((column, row, channel))
+        bias = self.operation.bias
+        groups = side_by_side(start[order], output[order], weights[order], len(bias))
+        return single(source, target, prefix, rectify, groups, bias, _note(self.operation.kernel, "sparse"))
 
 
-def scattered(
-    source: Place,
-    target: Place,
-    prefix: str,
-    rectify: bool,
-    start: np.ndarray,
-    output: np.ndarray,
-    weights: np.ndarray,
-    bias: np.ndarray,
-    note: str,
-) -> Code:
-    """The C of a layer of one place, by its weights.
-
-    Args:
-        source, target: input and output.
-        prefix: of the names of tables.
-        rectify: whether relu comes behind.
-        start, output, weights: of each weight: the place of its input, the number of its output, its value.
-        bias: of all outputs.
-        note: for the comment.
-    """
-    units = len(bias)
-    groups = -(-units // UNITS_AT_ONCE)
-    spare = groups * UNITS_AT_ONCE - units  # the last group's other sums go where nobody looks
-    counts = np.concatenate([np.bincount(output, minlength=units), np.zeros(spare, int)])
-    to = np.argsort(-counts, kind="stable").reshape(groups, UNITS_AT_ONCE)
-    common = counts[to].min(axis=1)
-    order = np.argsort(output, kind="stable")
-    firsts = np.cumsum(counts) - counts
-    taken = [
-        np.concatenate(
-            [
-                (firsts[group] + np.arange(shared)[:, None]).ravel(),
-                *(np.arange(firsts[unit] + shared, firsts[unit] + counts[unit]) for unit in group),
-            ]
-        )
-        for group, shared in zip(to, common, strict=True)
-    ]
-    order = order[np.concatenate(taken)]
-    tables = positions(f"{prefix}_common", common) + positions(f"{prefix}_rest", (counts[to] - common[:, None]).ravel())
-    tables += positions(f"{prefix}_to", to.ravel()) + positions(f"{prefix}_from", start[order])
-    tables += numbers(f"{prefix}_weights", weights[order])
-    tables += numbers(f"{prefix}_bias", np.concatenate([bias, np.zeros(spare, np.float32)]))
-    body = (
-        f"scattered({source.name}, {target.name}, {groups}, {prefix}_common, {prefix}_rest,\n"
-        f"    {prefix}_to, {prefix}_from, {prefix}_weights, {prefix}_bias);"
+def _is_dense(kernel: np.ndarray, groups: int, least: float) -> bool:
+    """Whether a convolution is emitted in tiles: it has few zeros, and channels that share their inputs."""
+    each = kernel.shape[3] // groups
+    return bool(
+        np.count_nonzero(kernel) >= least * kernel.size and each > 1 and (groups == 1 or each % TILE_CHANNELS == 0)
     )
-    if rectify:
-        body += "\n" + rectified(target.name, units)
-    largest = max(int(start.max(initial=0)), len(counts))
-    return Code(body, tables, note, largest)
-
-
-def rectified(name: str, count: int) -> str:
-    """The C of relu in place; NaN stays."""
-    return f"for (int i = 0; i < {count}; i++)\n    {name}[i] = {name}[i] < 0 ? 0 : {name}[i];"
 
 
 def _places(operation: Convolution, shape: tuple[int, ...], staging: stages.Staging) -> np.ndarray:
@@ -217,5 +168,5 @@ def _by_output(kernel: np.ndarray, place: np.ndarray, size: int, part: slice) ->
     return found
 
 
-def _note(kernel: np.ndarray, tiled: bool) -> str:
-    return f"{np.count_nonzero(kernel)} of {kernel.size} weights, {'dense' if tiled else 'sparse'}"
+def _note(kernel: np.ndarray, way: str) -> str:
+    return f"{np.count_nonzero(kernel)} of {kernel.size} weights, {way}"

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from prunefront.c_code.convolution import rectified, scattered
 from prunefront.c_code.kernels import WIDEST
 from prunefront.c_code.layer import Code, Place
+from prunefront.c_code.side_by_side import rectified, side_by_side, single
 from prunefront.c_code.text import numbers
 from prunefront.graph.operations import Dense
 
-DENSE_FROM = 0.1
+DENSE_FROM = 0.12
 """Share of weights that are not zero from which a dense layer is emitted dense; see benchmarks/c_break_even.py."""
 
 
@@ -27,7 +27,8 @@ def dense(operation: Dense, source: Place, target: Place, prefix: str, rectify: 
     note = f"{np.count_nonzero(kernel)} of {kernel.size} weights, {'dense' if share >= DENSE_FROM else 'sparse'}"
     if share < DENSE_FROM:
         start, output = np.nonzero(kernel)
-        return scattered(source, target, prefix, rectify, start, output, kernel[start, output], operation.bias, note)
+        groups = side_by_side(start, output, kernel[start, output], units)
+        return single(source, target, prefix, rectify, groups, operation.bias, note)
     slack = np.zeros(WIDEST, np.float32)  # the vectors at the end of the last row are not cut
     tables = numbers(f"{prefix}_weights", np.concatenate([kernel.ravel(), slack]))
     tables += numbers(f"{prefix}_bias", np.concatenate([operation.bias, slack]))

@@ -136,10 +136,11 @@ DENSE = f"""
 #define TILE {TILE_BLOCK // 2}
 #endif
 #define START_4(k) vector a##k = SPLAT(bias[0]), b##k = SPLAT(bias[1]), c##k = SPLAT(bias[2]), d##k = SPLAT(bias[3]);
-#define ADD_4(k) {{ \\
-        const vector x = LOAD(from + k * LANES); \\
-        a##k += x * weights[0]; b##k += x * weights[1]; c##k += x * weights[2]; d##k += x * weights[3]; \\
-    }}
+#define TAKE(k) const vector x##k = LOAD(from + k * LANES);
+#define ADD_A(k) a##k += x##k * weights[0];
+#define ADD_B(k) b##k += x##k * weights[1];
+#define ADD_C(k) c##k += x##k * weights[2];
+#define ADD_D(k) d##k += x##k * weights[3];
 #define RECTIFY_4(k) a##k = RECTIFIED(a##k); b##k = RECTIFIED(b##k); c##k = RECTIFIED(c##k); d##k = RECTIFIED(d##k);
 #define KEEP_D(k) STORE(out + last * plane + k * LANES, d##k);
 #define KEEP_C(k) STORE(out + (last < 2 ? last : 2) * plane + k * LANES, c##k);
@@ -154,7 +155,8 @@ DENSE = f"""
             EACH_##R(START_4) \\
             for (int left = (int)*count++; left > 0; left--, weights += 4) {{ \\
                 const float *from = in + *place++; \\
-                EACH_##R(ADD_4) \\
+                EACH_##R(TAKE) \\
+                EACH_##R(ADD_A) EACH_##R(ADD_B) EACH_##R(ADD_C) EACH_##R(ADD_D) \\
             }} \\
             if (rectify) {{ EACH_##R(RECTIFY_4) }} \\
             EACH_##R(KEEP_D) EACH_##R(KEEP_C) EACH_##R(KEEP_B) EACH_##R(KEEP_A) /* the last to write is right */ \\
@@ -218,28 +220,68 @@ static void all_units(const float *in, float *out, int inputs, int units, const 
 }}
 """
 
-UNITS_AT_ONCE = 8
-"""Outputs of a sparse layer of one place that are summed side by side, so that no sum waits for itself."""
+AT_ONCE = 8
+"""Outputs of a sparse layer of few places that are summed side by side, so that no sum waits for itself."""
 
-SCATTERED = f"""
-/*
- * Sparse layer of one place. {UNITS_AT_ONCE} outputs at once: as many weights of each as all have, in turn;
- * then the rest of each.
- */
-#define START_ONE(k) float sum##k = bias[to[k]];
-#define ADD_ONE(k) sum##k += weights[k] * in[from[k]];
-#define ADD_REST(k) for (int left = (int)rest[k]; left > 0; left--) sum##k += *weights++ * in[*from++];
-#define KEEP_ONE(k) out[to[k]] = sum##k;
-static void scattered(const float *in, float *out, int groups, const position *common, const position *rest,
-                      const position *to, const position *from, const float *weights, const float *bias)
+
+def _side_by_side(first: str, term: str, kept: str, number: str) -> str:
+    """The loop over groups of outputs: as many weights of each as all have, in turn; then the rest of each.
+
+    Args:
+        first: the value that the sum of output `to[k]` starts at.
+        term: the product of `*weights` and the input at `*from`, with `[k]` or `[0]` behind.
+        kept: what is done with `sum##k` at the end.
+        number: the type of a sum.
+    """
+    return f"""
+#define START_{number}(k) {number} sum##k = {first};
+#define ADD_{number}(k) sum##k += {term.replace("[]", "[k]")};
+#define REST_{number}(k) for (int left = (int)rest[k]; left > 0; left--, from++, weights++) sum##k += {
+        term.replace("[]", "[0]")
+    };
+#define KEEP_{number}(k) {kept}
+#define GROUPS_{number} \\
+    for (int left = groups; left > 0; left--, rest += {AT_ONCE}, to += {AT_ONCE}) {{ \\
+        EACH_{AT_ONCE}(START_{number}) \\
+        for (int turns = (int)*common++; turns > 0; turns--, weights += {AT_ONCE}, from += {AT_ONCE}) {{ \\
+            EACH_{AT_ONCE}(ADD_{number}) \\
+        }} \\
+        EACH_{AT_ONCE}(REST_{number}) \\
+        EACH_{AT_ONCE}(KEEP_{number}) \\
+    }}
+"""
+
+
+SINGLE = f"""
+/* Sparse layer of one place: {AT_ONCE} outputs at once, first as many weights of each as all have, then the others. */
+{_side_by_side("bias[to[k]]", "weights[] * in[from[]]", "out[to[k]] = sum##k;", "float").strip()}
+static void single(const float *in, float *out, int groups, const position *common, const position *rest,
+                   const position *to, const position *from, const float *weights, const float *bias)
 {{
-    for (; groups > 0; groups--, rest += {UNITS_AT_ONCE}, to += {UNITS_AT_ONCE}) {{
-        EACH_{UNITS_AT_ONCE}(START_ONE)
-        for (int left = (int)*common++; left > 0; left--, weights += {UNITS_AT_ONCE}, from += {UNITS_AT_ONCE}) {{
-            EACH_{UNITS_AT_ONCE}(ADD_ONE)
-        }}
-        EACH_{UNITS_AT_ONCE}(ADD_REST)
-        EACH_{UNITS_AT_ONCE}(KEEP_ONE)
+    GROUPS_float
+}}
+"""
+
+FEW = f"""
+/* Sparse convolution of few places: a vector of each of {
+    AT_ONCE
+} outputs at once, as many weights of each as all have first. */
+{
+    _side_by_side(
+        "SPLAT(bias[to[k]])",
+        "LOAD(in + from[]) * weights[]",
+        "STORE(out + (int)to[k] * plane, rectify ? RECTIFIED(sum##k) : sum##k);",
+        "vector",
+    ).strip()
+}
+static void few(const float *in, float *out, int run, int plane, int rectify, int groups, const position *commons,
+                const position *rests, const position *tos, const position *froms, const float *values,
+                const float *bias)
+{{
+    for (; run > 0; run -= LANES, in += LANES, out += LANES) {{
+        const position *common = commons, *rest = rests, *to = tos, *from = froms;
+        const float *weights = values;
+        GROUPS_vector
     }}
 }}
 """
@@ -276,7 +318,8 @@ HELPERS = {
     "sparse": SPARSE,
     "dense": DENSE,
     "all_units": UNITS,
-    "scattered": SCATTERED,
+    "single": SINGLE,
+    "few": FEW,
     "copy_rows": ROWS,
     "clear": CLEAR,
 }
@@ -292,7 +335,7 @@ def shared(bodies: Iterable[str], name: str, wide: bool) -> str:
         wide: positions do not fit in 16 bits.
     """
     called = {word for body in bodies for word in re.findall(r"\b([a-z_]+)\(", body)} & set(HELPERS)
-    text = re.sub(r"\bNAME_", f"{name}_", VECTORS) if called - {"scattered", "clear"} else ""
+    text = re.sub(r"\bNAME_", f"{name}_", VECTORS) if called - {"single", "clear"} else ""
     text += f"\ntypedef unsigned {'int' if wide else 'short'} position;\n"
     if called - {"copy_rows", "clear"}:
         text += f"\n/* EACH_R(DO): DO for 0 to R - 1. */\n{EACH}"

@@ -6,9 +6,11 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from prunefront.export.results import described, read_exports
 from prunefront.frontier.pareto import saving
 from prunefront.frontier.summary import read_summary
 from prunefront.pipeline.store import FRONTIER, PICTURE, SUBMITTED, SUMMARY, load_result
+from prunefront.tools.latency import BATCHES, THREADS, read_latency
 
 CELLS = {
     "": ("place", "{}"),
@@ -27,7 +29,7 @@ LEFT = ("", "method")
 
 
 def print_frontier() -> None:
-    """Prints the Pareto frontier, the submitted point and where the files are.
+    """Prints the Pareto frontier, the submitted point, where the files are, and what is known of its exports.
 
     Raises:
         InputError: there are no results yet, or they are damaged.
@@ -52,6 +54,29 @@ def print_frontier() -> None:
     console.print(chosen, highlight=False)
     console.print(f"its zeros: {', '.join(counts)} parameters", highlight=False)
     console.print(f"weights {SUBMITTED}, picture {PICTURE}, all points {FRONTIER}, summary {SUMMARY}", highlight=False)
+    exports = read_exports()
+    for line in [] if exports is None else described(exports):
+        console.print(f"export {line}", highlight=False)
+    latency = read_latency()
+    if latency is not None:
+        print_latency(latency)
+
+
+def print_latency(latency: pd.DataFrame) -> None:
+    """Prints how fast each model is in each format, a column for each size of batch and number of threads."""
+    table = Table(title="Speed, in multiples of the dense network's in LiteRT float32", title_justify="left")
+    for heading in ("model", "format"):
+        table.add_column(heading)
+    columns = [(batch, threads) for batch in BATCHES for threads in THREADS]
+    for batch, threads in columns:
+        table.add_column(f"batch {batch}, {threads} thread{'s' * (threads > 1)}", justify="right")
+    for (model, name), rows in latency.groupby(["model", "format"], sort=False):
+        cells = {
+            (row.batch, row.threads): f"{row.ratio:.2f} ({row.ratio_low:.2f} to {row.ratio_high:.2f})"
+            for row in rows.itertuples()
+        }
+        table.add_row(str(model), str(name), *(cells.get(column, "") for column in columns))
+    Console(soft_wrap=True, width=120).print(table)
 
 
 def as_table(title: str, rows: pd.DataFrame, headings: Sequence[str]) -> Table:
