@@ -29,7 +29,7 @@ test test-all: install
 	mypy
 	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(CHOSEN) $(LONG) tests
 
-# Resolves the dependencies of pyproject.toml anew, for every platform.
+# Resolves the dependencies of pyproject.toml anew, those of its extra too, for every platform.
 lock:
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev --no-emit-index-url \
-	--no-header pyproject.toml -o requirements.lock
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --group dev --extra onnx \
+	--no-emit-index-url --no-header pyproject.toml -o requirements.lock

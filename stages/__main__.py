@@ -6,12 +6,15 @@ from collections.abc import Callable
 from prunefront.common.commands import run_all
 from prunefront.common.params import STAGES
 
-TOOLS = ("new", "preset", "inspect", "show", "compare", "publish", "verify")
+TOOLS = ("new", "preset", "inspect", "show", "pick", "compare", "publish", "verify", "bench")
 
 
 def main() -> None:
     """Runs the command that the arguments name."""
-    panels = {"Stages, in the order of the pipeline": ("prepare", "baseline", *STAGES, "pareto"), "Tools": TOOLS}
+    panels = {
+        "Stages, in the order of the pipeline": ("prepare", "baseline", *STAGES, "pareto", "export"),
+        "Tools": TOOLS,
+    }
     run_all({title: map(_command, names) for title, names in panels.items()})
 
 

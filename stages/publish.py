@@ -14,7 +14,8 @@ def publish(
 ) -> None:
     """Copy a run's results to a folder that Git can hold: frontier, picture, parameters, cost, submitted weights.
 
-    Reads metrics/, models/ and costs/; replaces FOLDER as a whole.
+    Reads metrics/, models/ and costs/; replaces FOLDER as a whole. Sizes and speed of the exports come along
+    if they are known.
     """
     from prunefront.common.params import load_params
     from prunefront.pipeline.run import open_run

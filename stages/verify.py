@@ -9,7 +9,7 @@ from prunefront.common.commands import run
 
 
 def verify(
-    file: Annotated[Path, typer.Argument(help="The weight file: .weights.h5, .keras, .h5 or .npz.")],
+    file: Annotated[Path, typer.Argument(help="The weight file: .weights.h5, .keras, .h5, .npz or .sparse.")],
     certificate: Annotated[
         Path | None, typer.Option(help="The certificate (default: FILE.certificate.json).", show_default=False)
     ] = None,

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from ruamel.yaml import YAML
@@ -17,6 +18,7 @@ from prunefront import InputError, global_masks, hold_masks, magnitude_masks
 from prunefront.common.params import Recipe, Training, load_params
 from prunefront.common.runtime import keras
 from prunefront.data.splits import Split
+from prunefront.pipeline.points import COUNTED_OVER, FRONTIER_COLUMNS
 from prunefront.pruning.masks import count_zeros
 from prunefront.training.held_step import assert_held
 
@@ -140,6 +142,28 @@ def imported_names(path: Path, types: bool = False) -> Iterator[str]:
             assert node.level == 0, f"{path}: expected absolute imports"
             yield node.module
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+# --- results
+
+
+def operating_points(*points: tuple[str, float, float, int, int], weights=1000, multiply_adds=10_000) -> pd.DataFrame:
+    """Rows of the last stage, of a network of so many weights and multiply-adds.
+
+    Args:
+        points: of each its method, validation accuracy, sparsity, bytes and multiply-adds; its test accuracy is a
+            tenth lower.
+    """
+    rows = [
+        dict.fromkeys(FRONTIER_COLUMNS, 0)
+        | {"method": method, "target_sparsity": sparsity, "sparsity": sparsity, "weights_sha256": "0" * 64}
+        | {f"{kind}_parameters": weights for kind in COUNTED_OVER}
+        | {"parameters": weights, "nonzero": weights - round(sparsity * weights), "multiply_adds": multiply_adds}
+        | {"bytes_lossless": size, "multiply_adds_nonzero": work}
+        | {"val_accuracy": accuracy, "test_accuracy": max(0, accuracy - 0.1), "eligible": True, "on_frontier": False}
+        for method, accuracy, sparsity, size, work in points
+    ]
+    return pd.DataFrame(rows, columns=FRONTIER_COLUMNS)
 
 
 # --- data

@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import sys
 from pathlib import Path
 
@@ -25,27 +26,33 @@ BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
 
 def walk_through(page, folder):
     """Does what a page says, in `folder`; returns the project's folder."""
-    project = folder
+    project, exports = folder, ["litert"]
     for kind, text in BLOCK.findall((ROOT / "docs" / "examples" / page).read_text()):
-        if kind == "python":
-            name = text.splitlines()[0].removeprefix("# ")
+        if kind in ("python", "c"):
+            name = text.splitlines()[0].strip("#/* ")
             (folder / name).write_text(text)
         elif kind == "yaml":
-            set_params(project, **YAML(typ="safe").load(text))
+            sections = YAML(typ="safe").load(text)
+            set_params(project, **sections)
+            exports = sections.get("export", {}).get("formats", exports)
         else:
             for line in text.strip().splitlines():
                 command = shlex.split(line, comments=True)
                 if command[0] == "cd":
                     project = folder / command[1]
                 elif command == ["dvc", "repro"]:
-                    repro(project)
+                    repro(project, exports)
                 else:
                     run(*command, folder=project)
     return project
 
 
-def repro(project):
-    """All stages of a project in turn, in this process: importing TensorFlow once instead of a dozen times."""
+def repro(project, exports):
+    """All stages of a project in turn, in this process: importing TensorFlow once instead of a dozen times.
+
+    The page's exports, or the given ones: what each of them holds is for other tests.
+    """
+    set_params(project, export={"formats": exports})
     here = Path.cwd()
     os.chdir(project)
     sys.path.insert(0, str(project))
@@ -107,3 +114,21 @@ def test_a_table_and_a_trained_model(tmp_path):
     assert counted.trainable_zeros == summary["submitted"]["ledger"]["trainable"]["zeros"]
     tracked = run("git", "ls-files", "--others", "--exclude-standard", "--cached", folder=project).stdout.split()
     assert not any(path.endswith(".py") for path in tracked)
+
+
+@pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+def test_a_program_of_ten_lines_of_c(tmp_path):
+    project = walk_through("../deploy.md", tmp_path)
+    exports = pd.read_csv(project / "metrics" / "exports.csv").set_index("format")
+    assert list(exports.index) == ["keras", "sparse", "c", "litert"]
+    assert (exports["test_accuracy"] == exports.loc["keras", "test_accuracy"]).all()
+    assert exports.loc["sparse", "bytes"] < exports.loc["keras", "bytes"] / 20
+    labels = np.load(project / "data" / "prepared" / "test_y.npy")[:20]
+    said = []
+    for pixels in np.load(project / "data" / "prepared" / "test_x.npy")[:20]:
+        (pixels / 255).astype(np.float32).tofile(project / "digit.raw")
+        said.append(int(run("./classify", "digit.raw", folder=project).stdout))
+    model = load_model(project / "exports" / "submitted.keras", trust=False)
+    x = (np.load(project / "data" / "prepared" / "test_x.npy")[:20] / 255).astype(np.float32)
+    assert said == model.predict(x, verbose=0).argmax(axis=1).tolist()
+    assert np.mean(np.array(said) == labels) > 0.8

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prunefront import InputError, pareto_front, score
-from prunefront.frontier.pareto import hypervolume, hypervolumes, scored, select
+from prunefront.frontier.pareto import hypervolume, hypervolumes, pairs, saving, scored, select
+from tests.helpers import operating_points
 
 shares = st.sampled_from([0, 0.25, 0.5, 0.75, 1]) | st.floats(0, 1)
 clouds = st.lists(st.tuples(shares, shares), max_size=12)
@@ -97,3 +98,54 @@ def test_equal_scores_go_to_the_more_accurate():
 def test_hypervolumes_are_means_over_seeds():
     table = rows(("a", 0, 1.0, 0.5), ("a", 1, 1.0, 0.7), ("b", 0, 0.5, 0.5))
     assert hypervolumes(table) == pytest.approx({"a": 0.6, "b": 0.25})
+
+
+# --- costs as the second axis
+
+# method, validation accuracy, sparsity, bytes, multiply-adds; 100 weights (400 bytes), 1,000 multiply-adds
+FOUR = [
+    ("a", 0.9, 0.0, 420, 1000),  # the sparse file of a dense network: its head comes on top
+    ("b", 0.8, 0.5, 200, 700),
+    ("c", 0.7, 0.9, 100, 800),
+    ("c", 0.6, 0.8, 40, 100),
+]
+
+
+@pytest.mark.parametrize(
+    ("axis", "saved", "front", "volumes"),
+    [
+        ("sparsity", [0.0, 0.5, 0.9, 0.8], [True, True, True, False], [0, 0.8 * 0.5, 0.7 * 0.9]),
+        ("bytes", [-0.05, 0.5, 0.75, 0.9], [True, True, True, True], [0, 0.8 * 0.5, 0.7 * 0.75 + 0.6 * 0.15]),
+        ("multiply_adds", [0, 0.3, 0.2, 0.9], [True, True, False, True], [0, 0.8 * 0.3, 0.7 * 0.2 + 0.6 * 0.7]),
+    ],
+)
+def test_the_axis_chooses_savings_frontier_and_hypervolume_but_no_score(axis, saved, front, volumes):
+    rows = operating_points(*FOUR, weights=100, multiply_adds=1000)
+    assert saving(rows, axis).tolist() == pytest.approx(saved)
+    assert saving(rows.iloc[3], axis) == pytest.approx(saved[3])
+    table = scored(rows, 0.6, axis)
+    assert table["on_frontier"].tolist() == front
+    assert table["score"].tolist() == pytest.approx([0.45, 0.65, 0.8, 0])
+    assert hypervolumes(table, axis) == pytest.approx(dict(zip("abc", volumes, strict=True)))
+
+
+def test_a_network_that_multiplies_nothing_saves_everything():
+    assert saving(operating_points(("a", 0.9, 0.0, 420, 0), multiply_adds=0), "multiply_adds").tolist() == [1]
+
+
+@given(
+    st.lists(st.tuples(st.just("m"), shares, shares, st.integers(0, 500), st.integers(0, 900)), max_size=10),
+    st.sampled_from(["sparsity", "bytes", "multiply_adds"]),
+)
+def test_no_point_of_the_frontier_is_dominated_in_accuracy_and_cost(points, axis):
+    rows = scored(operating_points(*points, weights=100, multiply_adds=900), 0.6, axis)
+    least = {
+        "sparsity": -rows["sparsity"],
+        "bytes": rows["bytes_lossless"],
+        "multiply_adds": rows["multiply_adds_nonzero"],
+    }
+    both = list(zip(rows["val_accuracy"], -least[axis], strict=True))
+    dominated = [any(dominates(other, one) for other in both) for one in both]
+    assert rows["on_frontier"].tolist() == [not found for found in dominated]
+    assert all(0 <= volume <= 1 for volume in hypervolumes(rows, axis).values())
+    assert pairs(rows, axis).shape == (len(points), 2)

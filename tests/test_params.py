@@ -55,8 +55,19 @@ from tests.helpers import ROOT, edited
         ("data.cifar10.classes", [2, 2], r"at least two different classes"),
         ("baseline.epochs", "many", r"baseline.epochs: .*integer.*Received: 'many'"),
         ("baseline.learning_rate", float("nan"), r"baseline.learning_rate: .*finite"),
+        ("pareto.axis", "speed", r"pareto.axis: input should be 'sparsity', 'bytes' or 'multiply_adds'.*'speed'"),
         ("pareto.gate", 60, r"pareto.gate: .*less than or equal to 1"),
         ("model", None, r"model: "),
+        ("export.formats", ["tflite"], r"export.formats.0: input should be 'keras', 'sparse', .*Received: 'tflite'"),
+        ("export.formats", ["c", "c"], r"export: expected formats, each once"),
+        ("export.formats", None, r"export.formats: .*tuple"),
+        (
+            "export.formats",
+            ["c", "litert_float16_sparse"],
+            r"export.formats.1: expected a format whose files run, .*LiteRT crashes .*float16 and sparse tensors",
+        ),
+        ("export.formats", ["litert_dynamic_sparse"], r"export.formats.0: expected .*loads no file.* dynamic range"),
+        ("export.tolerance", 1.5, r"export.tolerance: .*less than or equal to 1"),
     ],
 )
 def test_wrong_parameters_are_named_in_one_line(key, value, message, tmp_path):
@@ -72,7 +83,7 @@ def test_a_method_without_levels_is_left_out(tmp_path):
 
 def test_the_table_of_stages_is_the_pipeline():
     pipeline = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
-    assert list(pipeline) == ["prepare", "baseline", *STAGES, "pareto"]
+    assert list(pipeline) == ["prepare", "baseline", *STAGES, "pareto", "export"]
     assert (*METHODS, *NULL_BASELINES) == tuple(STAGES)
 
 
@@ -86,13 +97,14 @@ def test_rewinding_needs_the_weights_of_an_early_epoch(tmp_path):
             load_params(edited(tmp_path, levels, ("baseline.keep_epoch", epoch)))
 
 
-def test_parameters_from_before_a_method_was_added_go_on_to_load(tmp_path):
+def test_parameters_from_before_something_was_added_go_on_to_load(tmp_path):
     path = edited(tmp_path)
     content = YAML(typ="safe").load(path.read_text())
-    del content["magnitude_rewind"], content["baseline"]["keep_epoch"]
+    del content["magnitude_rewind"], content["baseline"]["keep_epoch"], content["pareto"]["axis"]
     YAML().dump(content, path)
     params = load_params(path)
     assert (params.levels("magnitude_rewind"), params.baseline.keeps) == ((), False)
+    assert params.pareto.axis == "sparsity"
 
 
 def test_a_missing_parameter_is_named(tmp_path):

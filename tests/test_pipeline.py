@@ -17,6 +17,7 @@ from prunefront import load_weights, score, sparsity
 from prunefront.data.splits import read_split
 from prunefront.models.built_in import build_network
 from prunefront.models.certificate import verify
+from prunefront.sparse_file.codec import decode, encode
 from prunefront.training.trainer import compile_classifier, evaluate
 from tests.helpers import ENVIRONMENT, copy_checkout, run, set_params
 
@@ -29,13 +30,14 @@ NULL_BASELINES = {"random_global": 1, "random_layerwise": 1, "small_dense": 1}
 LATER = ("gradual", "iterative", "magnitude_rewind", "random", "small_dense")
 
 
-def stages_run(result: subprocess.CompletedProcess[str]) -> list[str]:
-    return [line.split("'")[1] for line in result.stdout.splitlines() if line.startswith("Running stage")]
+def stages_run(result: subprocess.CompletedProcess[str], without: str = "") -> list[str]:
+    ran = [line.split("'")[1] for line in result.stdout.splitlines() if line.startswith("Running stage")]
+    return [stage for stage in ran if stage != without]
 
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Every result file of a project: metrics, and the bytes of the weights."""
-    files = [p for top in ("metrics", "models", "data") for p in (folder / top).rglob("*") if p.is_file()]
+    files = [p for top in ("metrics", "models", "data", "exports") for p in (folder / top).rglob("*") if p.is_file()]
     return {str(p.relative_to(folder)): p.read_bytes() for p in files}
 
 
@@ -74,6 +76,10 @@ def test_the_frontier_has_a_row_per_method_seed_and_level(project):
         assert verify(path)["zeros"] == row.parameters - row.nonzero
         assert row.weights_sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
         assert row.score == score(row.val_accuracy, row.sparsity, 0.6)
+        files = [encode(weights, values) for values in ("float32", "bfloat16", "int8")]
+        assert [row.bytes_lossless, row.bytes_bfloat16, row.bytes_int8] == [len(file) for file in files]
+        assert row.trainable_zeros <= row.effective_zeros <= row.parameters
+        assert row.multiply_adds >= max(row.multiply_adds_compacted, row.multiply_adds_nonzero) > 0
     assert rows["val_accuracy"].max() > 0.8
 
 
@@ -83,18 +89,41 @@ def test_the_submitted_weights_are_what_is_reported(project):
     submitted = summary["submitted"]
     assert submitted["score"] == rows.loc[rows["eligible"], "score"].max()
     assert set(summary["hypervolume"]) == {*REPORT}
+    assert submitted["ledger"]["effective"]["zeros"] >= submitted["ledger"]["trainable"]["zeros"]
+    chosen = rows[(rows["score"] == submitted["score"]) & (rows["method"] == submitted["method"])].iloc[0]
     model = build_network((10, 10, 1), 10)
     model.load_weights(project / "models" / "submitted.weights.h5")
     compile_classifier(model)
     for name, accuracy in (("validation", "val_accuracy"), ("test", "test_accuracy")):
         split = read_split(name, project / "data" / "prepared")
         assert evaluate(model, split)[0] == pytest.approx(submitted[accuracy], abs=1e-9)
+    rounded = build_network((10, 10, 1), 10)
+    rounded.set_weights(decode(encode(model.get_weights(), "int8")))
+    compile_classifier(rounded)
+    validation = read_split("validation", project / "data" / "prepared")
+    assert evaluate(rounded, validation)[0] == pytest.approx(chosen["val_accuracy_int8"], abs=1e-9)
     assert sparsity(model.get_weights()) == submitted["sparsity"]
     verified = run("python", "-m", "stages.verify", "models/submitted.weights.h5", folder=project)
     assert f"zeros of {model.count_params():,} values hold" in verified.stdout
     loaded = load_weights(project / "models" / "submitted.weights.h5")
     for mine, theirs in zip(model.get_weights(), loaded, strict=True):
         np.testing.assert_array_equal(mine, theirs)
+
+
+def test_the_exports_are_the_submitted_model(project):
+    rows = pd.read_csv(project / "metrics" / "exports.csv").set_index("format")
+    submitted = json.loads((project / "metrics" / "pareto.json").read_text())["submitted"]
+    assert {"keras", "sparse", "c", "litert_int8"} == set(rows.index)
+    for name in ("keras", "sparse"):
+        assert rows.loc[name, "zeros"] == submitted["ledger"]["all"]["zeros"]
+        assert rows.loc[name, ["val_accuracy", "test_accuracy"]].tolist() == [
+            submitted["val_accuracy"],
+            submitted["test_accuracy"],
+        ]
+    loaded = load_weights(project / "exports" / "submitted.sparse")
+    for mine, theirs in zip(loaded, load_weights(project / "models" / "submitted.weights.h5"), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    assert "export litert_int8: submitted_int8.tflite, " in run("python", "-m", "stages.show", folder=project).stdout
 
 
 def test_running_again_runs_nothing(project):
@@ -135,7 +164,9 @@ def test_a_dropped_seed_vanishes_and_methods_with_levels_appear(project):
     set_params(project, seeds=[0])
     ran = run("dvc", "repro", folder=project)
     further = [stage for stage in (*METHODS, *NULL_BASELINES) if stage not in REPORT]
-    assert sorted(stages_run(ran)) == sorted(["prepare", *(f"{stage}@0" for stage in further), "pareto"])
+    assert sorted(stages_run(ran, without="export")) == sorted(
+        ["prepare", *(f"{stage}@0" for stage in further), "pareto"]
+    )
     rows = pd.read_csv(project / "metrics" / "frontier.csv")
     assert set(rows["seed"]) == {0}
     assert rows.groupby("method").size().to_dict() == METHODS | NULL_BASELINES
@@ -148,7 +179,7 @@ def test_a_dropped_seed_vanishes_and_methods_with_levels_appear(project):
 def test_results_are_published_and_compared(project):
     run("python", "-m", "stages.publish", "results/mine", folder=project)
     folder = project / "results" / "mine"
-    names = ["cost.json", "frontier.csv", "params.yaml", "pareto.json", "pareto.png", "submitted.npz"]
+    names = ["cost.json", "exports.csv", "frontier.csv", "params.yaml", "pareto.json", "pareto.png", "submitted.npz"]
     assert sorted(p.name for p in folder.iterdir()) == names
     submitted = load_weights(project / "models" / "submitted.weights.h5")
     for mine, theirs in zip(load_weights(folder / "submitted.npz"), submitted, strict=True):
@@ -175,6 +206,10 @@ def test_results_are_published_and_compared(project):
     refused = run("python", "-m", "stages.compare", "results/absent", folder=project, check=False)
     assert (refused.returncode, len(refused.stderr.splitlines())) == (1, 1)
     (project / "comparison.png").unlink()
+
+    picked = run("prunefront", "pick", "--max-bytes", "100e3", "--max-accuracy-drop", "0.5", folder=project).stdout
+    path = picked.split("weights: ")[1].split()[0]
+    assert len(encode(load_weights(project / path))) <= 100_000
     shutil.rmtree(folder)
 
 
@@ -182,7 +217,7 @@ def test_methods_without_levels_vanish_from_the_result(project):
     set_params(project, **{section: {"levels": []} for section in LATER})
     ran = run("dvc", "repro", folder=project)
     left_out = [f"{stage}@0" for stage in (*METHODS, *NULL_BASELINES) if stage not in REPORT]
-    assert sorted(stages_run(ran)) == sorted(["prepare", *left_out, "pareto"])
+    assert sorted(stages_run(ran, without="export")) == sorted(["prepare", *left_out, "pareto"])
     assert "iterative: left out, no levels" in ran.stdout
     assert set(pd.read_csv(project / "metrics" / "frontier.csv")["method"]) == set(REPORT)
     run("git", "add", "-A", folder=project)
@@ -205,12 +240,14 @@ def test_dvc_s_own_commands_work(project):
 
 
 def test_no_point_above_the_gate_submits_the_dense_network(project):
-    set_params(project, pareto={"gate": 1.0})
+    set_params(project, pareto={"gate": 1.0, "axis": "bytes"})
     result = run("dvc", "repro", folder=project)
-    assert stages_run(result) == ["prepare", "pareto"]
+    assert stages_run(result) == ["prepare", "pareto", "export"]
     assert "no operating point is above the accuracy gate" in result.stdout
     submitted = json.loads((project / "metrics" / "pareto.json").read_text())["submitted"]
     assert (submitted["method"], submitted["score"], submitted["above_gate"]) == ("baseline", 0, False)
+    front = pd.read_csv(project / "metrics" / "frontier.csv").query("on_frontier").sort_values("bytes_lossless")
+    assert front["val_accuracy"].is_monotonic_increasing
     shown = run("python", "-m", "stages.show", folder=project).stdout
     assert "no operating point is above the accuracy gate" in shown
     run("git", "checkout", "-q", ".", folder=project)

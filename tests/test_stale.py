@@ -11,7 +11,7 @@ from tests.helpers import ROOT, set_params
 
 STAGES = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
 METHODS = {stage for stage, block in STAGES.items() if "matrix" in block} - {"baseline"}
-TRAINED = METHODS | {"baseline", "pareto"}
+TRAINED = METHODS | {"baseline", "pareto", "export"}
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def project(tmp_path_factory):
     shutil.copyfile(ROOT / "presets" / "default.yaml", folder / "params.yaml")
     set_params(folder, seeds=[0])
     for block in STAGES.values():
-        for out in (*block["outs"], *block["metrics"]):
+        for out in (*block["outs"], *block.get("metrics", [])):
             path = folder / next(iter(out)).replace("${item.seed}", "0")
             path.parent.mkdir(parents=True, exist_ok=True)
             path.mkdir() if not path.suffix else path.write_text("{}")
@@ -47,6 +47,7 @@ def stale(folder: Path) -> set[str]:
     [
         ("prune.levels", {"prepare", "prune_global", "prune_layerwise"}),
         ("prune.biases", {"prepare", *TRAINED}),
+        ("export.tolerance", {"prepare", "export"}),
         ("masked.epochs", {"prepare", "masked"}),
         ("pareto.gate", {"prepare", "pareto"}),
         ("prunefront/methods/gradual.py", {"gradual"}),
@@ -60,6 +61,7 @@ def stale(folder: Path) -> set[str]:
         ("prunefront/methods/magnitude_rewind.py", {"magnitude_rewind"}),
         ("magnitude_rewind.epochs", {"prepare", "magnitude_rewind"}),
         ("stages/freeze.py", {"freeze"}),
+        ("prunefront/export/processes.py", {"export"}),
         *((f"prunefront/tools/{p.name}", set()) for p in sorted((ROOT / "prunefront" / "tools").glob("*.py"))),
         ("prunefront/__init__.py", set()),
     ],
@@ -71,7 +73,7 @@ def test_an_edit_makes_stale_what_reads_it(project, edited, expected):
         path.write_text(before + "# edited\n")
     else:
         values = {"prune.levels": [0, 0.5], "prune.biases": False, "masked.epochs": 3, "pareto.gate": 0.5}
-        values["magnitude_rewind.epochs"] = 3
+        values |= {"magnitude_rewind.epochs": 3, "export.tolerance": 0.5}
         section, _, key = edited.partition(".")
         set_params(project, **{section: {key: values[edited]}})
     try:

@@ -55,6 +55,7 @@ def test_a_new_project_ends_with_a_frontier(installed, tmp_path):
     assert set(rows["method"]) == {"prune_global", "prune_layerwise"}
     assert json.loads((project / "metrics" / "pareto.json").read_text())["submitted"]["score"] > 0.6
     assert (project / "models" / "submitted.weights.h5").exists()
+    assert (project / "exports" / "submitted.keras").exists()
     shown = run("prunefront", "show", folder=project, PATH=installed).stdout
     assert "Pareto frontier" in shown
     assert subprocess.run(["git", "ls-files", "*.py"], cwd=project, capture_output=True, check=True).stdout == b""

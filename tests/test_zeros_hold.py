@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from prunefront import InputError, global_masks
+from prunefront import InputError, global_masks, layerwise_masks
 from prunefront.common.runtime import keras, set_up, tf
+from prunefront.models.layers import describe_weights
 from prunefront.pruning.masks import count_zeros
 from prunefront.training.hold import held_masks, hold_masks, implied_masks, magnitude_masks
 from tests.helpers import (
@@ -220,6 +221,19 @@ def test_a_layer_is_emptied_only_when_asked_for():
     with pytest.warns(UserWarning, match=r"remove all of .*kernel"):
         hold_masks(model, masks, allow_empty_layers=True)
     fit_and_check(compile_model(model), masks)
+
+
+@pytest.mark.parametrize("rule", [global_masks, layerwise_masks])
+def test_a_floor_empties_no_layer(rule):
+    model = small()
+    model.layers[-1].kernel.assign(model.layers[-1].kernel * 1e-6)
+    if rule is global_masks:
+        with pytest.raises(InputError, match=r"floor=1 of magnitude_masks"):
+            hold_masks(model, magnitude_masks(model, 0.9))
+    masks = magnitude_masks(model, 0.9, rule, biases=False, floor=2)
+    kernels = [mask for mask, weight in zip(masks, describe_weights(model), strict=True) if weight.kernel]
+    assert all(mask.sum() >= 2 for mask in kernels)
+    fit_and_check(compile_model(hold_masks(model, masks)), masks)
 
 
 def test_a_recurrent_layer_is_empty_without_kernels_whatever_its_bias():

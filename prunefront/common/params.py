@@ -2,6 +2,7 @@
 
 import difflib
 import reprlib
+from collections.abc import Sequence
 from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Self, get_args, get_origin
@@ -43,12 +44,41 @@ Text = Annotated[str, Field(strict=True)]
 RecipeName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 BUILDER = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 Allocation = Literal["global", "uniform", "erk", "lamp"]
+Axis = Literal["sparsity", "bytes", "multiply_adds"]
+Format = Literal[
+    "keras",
+    "sparse",
+    "sparse_bfloat16",
+    "sparse_int8",
+    "sparse_int6",
+    "sparse_int5",
+    "c",
+    "litert",
+    "litert_sparse",
+    "litert_dynamic",
+    "litert_int8",
+    "litert_int8_sparse",
+    "onnx",
+]
+FORMATS: tuple[Format, ...] = get_args(Format)
+BROKEN = {
+    "litert_float16_sparse": "LiteRT crashes on files that have both float16 and sparse tensors",
+    "litert_dynamic_sparse": "LiteRT loads no file that has both dynamic range quantization and sparse tensors",
+}
+"""Formats that LiteRT's converter writes and its runtime cannot run, and what happens."""
 
 
 def _not_empty(path: Path) -> Path:
     if path == Path() or "\0" in str(path):
         raise ValueError(f"expected a path; {NO_FILE} stands for none")
     return path
+
+
+def _runs(name: object) -> object:
+    if isinstance(name, str) and name in BROKEN:
+        close = "litert_int8_sparse or litert_sparse"
+        raise ValueError(f"expected a format whose files run, such as {close}: {BROKEN[name]}")
+    return name
 
 
 def _no_lookalike(value: object) -> object:
@@ -219,6 +249,18 @@ class SmallDense(Levels, Training):
 
 class Pareto(Section):
     gate: Share
+    axis: Axis = "sparsity"
+
+
+class Export(Section):
+    formats: tuple[Annotated[Format, BeforeValidator(_runs)], ...] = ()
+    tolerance: Share = 0.02
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        if len(set(self.formats)) != len(self.formats):
+            raise ValueError("expected formats, each once")
+        return self
 
 
 class Stage(NamedTuple):
@@ -273,6 +315,7 @@ class Params(Section):
     random: RandomMasks
     small_dense: SmallDense
     pareto: Pareto
+    export: Export = Export()
 
     @property
     def plain(self) -> bool:
@@ -360,6 +403,14 @@ def load_params(path: Path) -> Params:
         return Params.model_validate(content)
     except ValidationError as error:
         raise InputError(f"{path}: {_explain(error)}") from None
+
+
+def check_formats(names: Sequence[str]) -> tuple[Format, ...]:
+    """Names of formats, each known and given once. Raises InputError otherwise."""
+    try:
+        return Export(formats=tuple(names)).formats  # type: ignore[arg-type]
+    except ValidationError as error:
+        raise InputError(_explain(error)) from None
 
 
 def _explain(error: ValidationError) -> str:

@@ -17,7 +17,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 
 @contextlib.contextmanager
-def _quiet_stderr() -> Iterator[None]:
+def quiet_stderr() -> Iterator[None]:
     """Holds back what native code writes to stderr; shows it after all if the block fails.
 
     TensorFlow logs half a dozen lines at import that no setting of its own silences.
@@ -42,7 +42,7 @@ def _quiet_stderr() -> Iterator[None]:
 
 
 try:
-    with _quiet_stderr():
+    with quiet_stderr():
         import keras
         import tensorflow as tf
 except Exception as error:  # both read files and the environment
@@ -55,7 +55,7 @@ if keras.config.backend() != BACKEND:  # imported before, by a program that uses
 
 tf.get_logger().setLevel("ERROR")  # each level retrains a new network, which TensorFlow takes for a mistake
 
-__all__ = ["keras", "set_up", "tf"]
+__all__ = ["keras", "quiet_stderr", "set_up", "tf"]
 
 
 def set_up(precision: str, seed: int) -> None:

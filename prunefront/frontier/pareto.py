@@ -7,6 +7,14 @@ import numpy as np
 import pandas as pd
 
 from prunefront.common.errors import InputError
+from prunefront.common.params import Axis
+
+AXES: dict[Axis, tuple[str, ...]] = {
+    "sparsity": ("sparsity",),
+    "bytes": ("bytes_lossless", "all_parameters"),
+    "multiply_adds": ("multiply_adds_nonzero", "multiply_adds"),
+}
+"""The columns that each axis is made of."""
 
 
 def score(accuracy: float, sparsity: float, gate: float = 0.6) -> float:
@@ -97,10 +105,50 @@ def hypervolume(points: Sequence[Sequence[float]] | np.ndarray) -> float:
     return area
 
 
-def scored(rows: pd.DataFrame, gate: float) -> pd.DataFrame:
-    """The rows of all operating points with two columns more: `score`, and `on_frontier` among all of them together."""
+def saving(rows: Any, axis: Axis) -> Any:
+    """What is saved of the dense network's cost, as a share: 0 of the dense network, larger is better, at most 1.
+
+    Args:
+        rows: with the columns that `costs` of the axis needs; or a single row.
+        axis: of `params.Axis`. For `sparsity` that share of the weights itself; else 1 - cost / cost of the dense
+            network, which is below 0 where a network is so small that the head of its sparse file exceeds its weights.
+
+    Returns:
+        A column, or a number.
+    """
+    if axis == "sparsity":
+        return rows["sparsity"]
+    cost, dense = costs(rows, axis)
+    return 1 - cost / np.maximum(dense, 1)
+
+
+def costs(rows: Any, axis: Axis) -> tuple[Any, Any]:
+    """The cost of each network and that of the dense one: bytes without loss, as in a sparse file and as float32; or
+    multiply-adds per example, with non-zero weights and with all of them.
+
+    Args:
+        rows: with the columns of `points.COLUMNS`; or a single row.
+        axis: `bytes` or `multiply_adds`.
+    """
+    cost, dense = (rows[name] for name in AXES[axis])
+    return cost, 4 * dense if axis == "bytes" else dense
+
+
+def scored(rows: pd.DataFrame, gate: float, axis: Axis = "sparsity") -> pd.DataFrame:
+    """The rows of all operating points with two columns more: `score`, and `on_frontier` among all of them together.
+
+    Args:
+        rows: of the points.
+        gate: see `score`, which knows the sparsity and no other axis.
+        axis: what the frontier is taken over, beside the validation accuracy, see `saving`.
+    """
     scores = [score(a, s, gate) for a, s in zip(rows["val_accuracy"], rows["sparsity"], strict=True)]
-    return rows.assign(score=scores, on_frontier=non_dominated(rows[["val_accuracy", "sparsity"]].to_numpy()))
+    return rows.assign(score=scores, on_frontier=non_dominated(pairs(rows, axis)))
+
+
+def pairs(rows: pd.DataFrame, axis: Axis) -> np.ndarray:
+    """Validation accuracy and saving of each row, shape (n, 2)."""
+    return np.column_stack([rows["val_accuracy"], saving(rows, axis)])
 
 
 def select(rows: pd.DataFrame) -> "pd.Series | None":
@@ -114,10 +162,10 @@ def select(rows: pd.DataFrame) -> "pd.Series | None":
     return eligible.sort_values(["score", "val_accuracy"], ascending=False, kind="stable").iloc[0]
 
 
-def hypervolumes(rows: pd.DataFrame) -> dict[str, float]:
+def hypervolumes(rows: pd.DataFrame, axis: Axis = "sparsity") -> dict[str, float]:
     """Hypervolume of each method's own frontier, as the mean over its seeds (one value per seed, then averaged)."""
     volumes = {
-        (str(method), seed): hypervolume(group[["val_accuracy", "sparsity"]].to_numpy())
+        (str(method), seed): hypervolume(np.maximum(pairs(group, axis), 0))
         for (method, seed), group in rows.groupby(["method", "seed"], sort=False)
     }
     methods = dict.fromkeys(method for method, _ in volumes)

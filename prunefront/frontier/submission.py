@@ -28,18 +28,18 @@ def load_frontier(params: Params) -> pd.DataFrame:
     Raises:
         InputError: no method has any operating point, or results are missing or damaged.
     """
-    gate = params.pareto.gate
+    gate, axis = params.pareto.gate, params.pareto.axis
     methods = _rows(METHODS, params)
     if methods is None:
         raise InputError(
             "Expected an operating point of at least one method; run `dvc repro`. Received: none in the results of "
             f"{', '.join(METHODS)}"
         )
-    points = scored(methods, gate).assign(eligible=True)
+    points = scored(methods, gate, axis).assign(eligible=True)
     null = _rows(NULL_BASELINES, params)
     if null is None:
         return points
-    shown = scored(null, gate).assign(on_frontier=False, eligible=False)
+    shown = scored(null, gate, axis).assign(on_frontier=False, eligible=False)
     return pd.concat([points, shown], ignore_index=True)
 
 
@@ -80,7 +80,7 @@ def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool) 
         InputError: the weights on disk are not those that the row was measured on.
     """
     dense = load_rows("baseline", run.seed, run.params.levels("baseline")).iloc[0]
-    test, model = run.read("test"), run.model
+    test, model, axis = run.read("test"), run.model, run.params.pareto.axis
 
     def tested(row: pd.Series) -> float:
         model.set_weights(load_weights(_measured(row)))
@@ -103,12 +103,18 @@ def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool) 
             score=float(chosen["score"]),
             test_accuracy=accuracy,
             ledger={
-                kind: Zeros(zeros=int(chosen[f"{kind}_zeros"]), parameters=int(chosen[f"{kind}_parameters"]))
-                for kind in COUNTED_OVER
+                **{
+                    kind: Zeros(zeros=int(chosen[f"{kind}_zeros"]), parameters=int(chosen[f"{kind}_parameters"]))
+                    for kind in COUNTED_OVER
+                },
+                "effective": Zeros(
+                    zeros=int(chosen["effective_zeros"]), parameters=int(chosen["trainable_parameters"])
+                ),
             },
         ),
         baseline=Dense(seed=run.seed, val_accuracy=float(dense["val_accuracy"]), test_accuracy=dense_accuracy),
-        hypervolume=hypervolumes(points),
+        axis=axis,
+        hypervolume=hypervolumes(points, axis),
     )
     with alone(SUMMARY.with_suffix("")):  # for all files together: they belong to one run
         with replacing(SUBMITTED) as partial:
@@ -116,7 +122,7 @@ def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool) 
         certify(SUBMITTED)
         with replacing(FRONTIER) as partial:
             points.to_csv(partial, index=False, lineterminator="\n")
-        draw_frontier(points, run.params.pareto.gate, chosen, PICTURE)
+        draw_frontier(points, run.params.pareto.gate, chosen, PICTURE, axis)
         write_json(SUMMARY, summary.model_dump())
 
 

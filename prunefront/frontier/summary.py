@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from prunefront.common.files import read_json
+from prunefront.common.params import Axis
 from prunefront.pipeline.store import SUMMARY
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -21,7 +22,11 @@ class Zeros(Part):
 
 
 class Submitted(Part):
-    """The submitted point; `ledger` has its zeros among different kinds of weights, see `counts.Counts`."""
+    """The submitted point.
+
+    `ledger` has its zeros among different kinds of weights, see `counts.Counts`; `effective` counts the trainable
+    weights that have no part in the function, too, see `costs.Costs`.
+    """
 
     method: str
     seed: Count
@@ -44,8 +49,11 @@ class Dense(Part):
 
 
 class Summary(Part):
+    """The result; `axis` is what `hypervolume` and the frontier are taken over, beside the accuracy."""
+
     submitted: Submitted
     baseline: Dense
+    axis: Axis = "sparsity"
     hypervolume: dict[str, Share]
 
 

@@ -34,9 +34,9 @@ def compact(graph: Graph) -> Graph:
     embedding. Those from which no path of non-zero weights leads to the output are removed. Those that are the same
     for every example are added to the next layer's bias and removed, where that adds the same number at all places:
     in front of zeros around an image only those that are 0. Summands that are constant as a whole, and inputs of a
-    concatenation that lead nowhere, are removed with all that only they need. Channels that a sum, a product or a
-    depthwise convolution ties are removed together or not at all; those of a grouped convolution, of a softmax and of a
-    layer normalization stay. Each layer that is left keeps a unit, the input and the output keep all.
+    concatenation that lead nowhere, are removed with all that only they need. Channels that a sum, a product or a group
+    of a convolution ties are removed together or not at all; those of a softmax and of a layer normalization stay. Each
+    layer that is left keeps a unit, the input and the output keep all.
 
     Args:
         graph: of finite weights.
@@ -169,7 +169,7 @@ def _kept(graph: Graph, wanted: Sequence[np.ndarray], dropped: Sequence[list[int
         stays[found[want]] = True
         if node is graph.nodes[-1] or isinstance(node.operation, Input):
             stays[found] = True
-        elif _together(node, graph, want):
+        elif _together(node.operation) and want.any():
             stays[found] = stays[labels[node.inputs[0]]] = True
     for found in labels:
         if not stays[found].any():
@@ -177,13 +177,10 @@ def _kept(graph: Graph, wanted: Sequence[np.ndarray], dropped: Sequence[list[int
     return [stays[found] for found in labels]
 
 
-def _together(node: Node, graph: Graph, wanted: np.ndarray) -> bool:
-    """Whether an operation takes all its channels as one, or in runs."""
-    operation = node.operation
-    if isinstance(operation, Convolution):
-        return 1 < operation.groups < channels(graph.nodes[node.inputs[0]].shape)
+def _together(operation: Operation) -> bool:
+    """Whether an operation takes all channels of a place as one."""
     over = isinstance(operation, Activation) and operation.name in OVER_CHANNELS
-    return bool((over or isinstance(operation, LayerNormalization)) and wanted.any())
+    return over or isinstance(operation, LayerNormalization)
 
 
 def _labels(graph: Graph, dropped: Sequence[list[int]]) -> list[np.ndarray]:
@@ -205,8 +202,10 @@ def _labels(graph: Graph, dropped: Sequence[list[int]]) -> list[np.ndarray]:
     for node, out in zip(graph.nodes, dropped, strict=True):
         operation, units = node.operation, channels(node.shape)
         inputs = [labels[i] for i in node.inputs]
-        if isinstance(operation, Convolution) and operation.groups == len(inputs[0]) > 1:
-            labels.append(np.repeat(inputs[0], units // len(inputs[0])))
+        if isinstance(operation, Convolution) and operation.groups > 1:
+            runs = inputs[0].reshape(operation.groups, -1)
+            tied.append((runs.reshape(-1), np.repeat(runs[:, 0], runs.shape[1])))
+            labels.append(np.repeat(runs[:, 0], units // operation.groups))
         elif isinstance(operation, Input | Dense | Embedding | Convolution):
             labels.append(new(units))
         elif isinstance(operation, Reshape):
@@ -243,13 +242,12 @@ def _sliced(operation: Operation, takes: Sequence[np.ndarray], keep: np.ndarray,
             kernel = (operation.kernel * wanted)[takes[0]][:, keep]
             return Dense(kernel, (operation.bias * wanted)[keep])
         case Convolution():
-            groups = operation.groups
             kernel = (operation.kernel * wanted)[..., keep]
-            if groups == 1:
-                kernel = kernel[..., takes[0], :]
-            elif groups == len(takes[0]):
-                groups = int(takes[0].sum())
-            return replace(operation, kernel=kernel, bias=(operation.bias * wanted)[keep], groups=groups)
+            bias = (operation.bias * wanted)[keep]
+            if operation.groups == 1:
+                return replace(operation, kernel=kernel[..., takes[0], :], bias=bias)
+            groups = int(takes[0].reshape(operation.groups, -1)[:, 0].sum())
+            return replace(operation, kernel=kernel, bias=bias, groups=groups)
         case Embedding():
             return Embedding((operation.table * wanted)[:, keep])
         case Affine():

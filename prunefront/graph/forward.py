@@ -1,5 +1,6 @@
 """What a graph gives, in NumPy: the reference that every other form of it is held to."""
 
+import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -23,6 +24,9 @@ from prunefront.graph.operations import (
     Reshape,
     Sides,
 )
+
+BATCH = 64
+"""How many examples are in memory at once, with all that lies between input and output."""
 
 
 def outputs(graph: Graph, inputs: np.ndarray, dtype: type = np.float64) -> np.ndarray:
@@ -57,10 +61,13 @@ def check_same(before: Graph, after: Graph, inputs: np.ndarray, tolerance: float
     Raises:
         InputError: they differ by more.
     """
-    expected, found = outputs(before, inputs), outputs(after, inputs)
-    scale = np.abs(expected).max(initial=0)
-    difference = np.abs(found - expected).max(initial=0)
-    if not difference <= tolerance * scale:  # NaN too
+    scale = difference = np.float64(0)
+    for start in range(0, len(inputs), BATCH):
+        batch = inputs[start : start + BATCH]
+        expected, found = outputs(before, batch), outputs(after, batch)
+        scale = np.maximum(scale, np.abs(expected).max())
+        difference = np.maximum(difference, np.abs(found - expected).max())  # of which NaN is the largest
+    if not difference <= tolerance * scale:
         raise InputError(
             f"Expected the outputs of {before.name} to stay the same within {tolerance:g} of their scale, {scale:.4g}. "
             f"Received: outputs that differ by {difference:.4g}"
@@ -100,15 +107,17 @@ def _apply(node: Node, inputs: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _convolve(operation: Convolution, node: Node, x: np.ndarray) -> np.ndarray:
+    """Place by place of the kernel; (groups, examples and places, channels) in between."""
     *size, _, units = operation.kernel.shape
     groups = operation.groups
     kernel = operation.kernel.astype(x.dtype).reshape(*size, -1, groups, units // groups)
     padded = _padded(x, operation.padding)
-    result = np.zeros((len(x), *node.shape[:-1], groups, units // groups), x.dtype)
+    result = np.zeros((groups, len(x) * math.prod(node.shape[:-1]), units // groups), x.dtype)
     for tap, window in _windows(padded, size, operation.strides, operation.dilation, node.shape[:-1]):
-        grouped = window.reshape(*window.shape[:-1], groups, -1)
-        result += (grouped[..., None, :] @ kernel[tap].transpose(1, 0, 2))[..., 0, :]
-    return result.reshape(len(x), *node.shape) + operation.bias.astype(x.dtype)
+        runs = window.reshape(-1, groups, kernel.shape[-3]).transpose(1, 0, 2)
+        weights = kernel[tap].transpose(1, 0, 2)
+        result += runs * weights if kernel.shape[-3] == 1 else runs @ weights
+    return result.transpose(1, 0, 2).reshape(len(x), *node.shape) + operation.bias.astype(x.dtype)
 
 
 def _pool(operation: Pool, node: Node, x: np.ndarray) -> np.ndarray:

@@ -43,11 +43,15 @@ def activated(builder: Builder, function: Any, x: Value, owner: Any) -> Value:
     if function is None or function is keras.activations.linear:
         return x
     if isinstance(function, keras.Layer):
-        return builder.layer(builder, function, x)
+        given: Value = builder.layer(builder, function, x)
+        return given
     name = getattr(function, "__name__", type(function).__name__)
-    if name not in FUNCTIONS or function is not getattr(keras.activations, name, None):
-        builder.refuse(owner, f"with the activation {name}")
-    return activation(builder, name, PARAMETERS.get(name, {}), x, part=name)
+    if name not in FUNCTIONS or function not in (getattr(keras.activations, name), getattr(keras.ops, name, None)):
+        builder.refuse(owner, f"with the activation {name}, not by Keras's name")
+    parameters = PARAMETERS.get(name, {})
+    if name == "gelu" and function is keras.ops.gelu:  # which differ in what they take if nothing is said
+        parameters = {"approximate": 1.0}
+    return activation(builder, name, parameters, x, part=name)
 
 
 def activation(builder: Builder, name: str, parameters: dict[str, float], x: Value, part: str = "") -> Value:
@@ -63,11 +67,11 @@ def affine(builder: Builder, x: Value, scale: Any, shift: Any, part: str = "", v
 
 def reshaped(builder: Builder, layer: Any, x: Value, shape: Sequence[int], part: str = "") -> Value:
     """A node for the same numbers in another shape, of which one size may be -1."""
-    if -1 in shape:
-        rest = -math.prod(shape)
-        if rest <= 0:
-            builder.refuse(layer, f"to {tuple(shape)}")
-        shape = [math.prod(x.shape) // rest if size == -1 else size for size in shape]
+    numbers = math.prod(x.shape)
+    rest = math.prod(size for size in shape if size not in (-1, None))
+    shape = [numbers // max(rest, 1) if size in (-1, None) else size for size in shape]
+    if math.prod(shape) != numbers:
+        builder.refuse(layer, f"of {numbers} numbers to {tuple(shape)}")
     return builder.add(Reshape(), x, part=part, shape=tuple(map(int, shape)))
 
 
@@ -80,7 +84,9 @@ def permuted(builder: Builder, layer: Any, x: Value, axes: Sequence[int]) -> Val
 
 def merged(builder: Builder, layer: Any, kind: str, inputs: Sequence[Value], part: str = "") -> Value:
     """A node for the sum, the product or the sequence of several values."""
-    if not all(isinstance(x, Value) for x in inputs) or len({len(x.shape) for x in inputs}) != 1:
+    if not all(isinstance(x, Value) for x in inputs):
+        builder.refuse(layer, "of numbers that no layer gives")
+    if len({len(x.shape) for x in inputs}) != 1:
         builder.refuse(layer, "of inputs of different ranks")
     return builder.add(Merge(kind), *inputs, part=part) if len(inputs) > 1 else inputs[0]
 
@@ -172,6 +178,7 @@ def _layer_normalization(builder: Builder, layer: Any, x: Value) -> Value:
 
 
 def _normalization(builder: Builder, layer: Any, x: Value) -> Value:
+    # what it computes with: its weights only count once it is finalized
     mean, variance = (builder.array(a).astype(np.float64) for a in (layer.mean, layer.variance))
     if any(size != 1 for a in (mean, variance) for size in a.shape[:-1]):
         builder.refuse(layer, "over another axis than the last")
@@ -184,8 +191,8 @@ def _normalization(builder: Builder, layer: Any, x: Value) -> Value:
 
 def _rescaling(builder: Builder, layer: Any, x: Value) -> Value:
     scale, offset = (np.asarray(a, np.float32) for a in (layer.scale, layer.offset))
-    if max(scale.ndim, offset.ndim) > 1:
-        builder.refuse(layer, "by a number for each place")
+    if any(a.size not in (1, x.shape[-1]) or a.ndim > 1 for a in (scale, offset)):
+        builder.refuse(layer, "by other than a number for each channel")
     return affine(builder, x, scale, offset)
 
 
@@ -282,7 +289,8 @@ def _softmax(builder: Builder, layer: Any, x: Value) -> Value:
 
 
 def _wrapped(builder: Builder, layer: Any, x: Value) -> Value:
-    return builder.layer(builder, layer.layer, x)
+    given: Value = builder.layer(builder, layer.layer, x)
+    return given
 
 
 def _time_distributed(builder: Builder, layer: Any, x: Value) -> Value:
@@ -290,7 +298,7 @@ def _time_distributed(builder: Builder, layer: Any, x: Value) -> Value:
     each = layers.Dense | layers.Dropout | layers.Activation | layers.ReLU | layers.LeakyReLU | layers.ELU
     if not isinstance(inner, each) or x.masked:
         builder.refuse(layer, f"of a {type(inner).__name__}" if not x.masked else "of values with a mask")
-    return builder.layer(builder, inner, x)
+    return _wrapped(builder, layer, x)
 
 
 def _same(_: Builder, __: Any, x: Value) -> Value:

@@ -17,7 +17,7 @@ from prunefront.graph.keras_layers import (
     reshaped,
 )
 
-ACTIVATIONS = {name.replace("_", ""): name for name in FUNCTIONS}
+ACTIVATIONS = {name.replace("_", ""): name for name in FUNCTIONS} | {"exp": "exponential"}
 """By the names of Keras's operations, in small letters."""
 PARAMETERS = ("negative_slope", "max_value", "threshold", "alpha", "approximate", "b")
 """Of the activations, as Keras's operations hold them."""
@@ -35,9 +35,11 @@ def read_operation(builder: Builder, operation: Any, args: tuple[Any, ...], kwar
         return _arithmetic(builder, operation, name, args)
     if name == "Concatenate":
         over_channels(builder, operation, x, operation.axis)
-        return merged(builder, operation, "concatenate", values)
+        return merged(builder, operation, "concatenate", args[0])
     if len(args) != 1 or args[0] is not x:
         builder.refuse(operation)
+    if name == "Square":
+        return merged(builder, operation, "multiply", [x, x])
     if (function := ACTIVATIONS.get(name.lower())) is not None:
         if function in OVER_CHANNELS:
             over_channels(builder, operation, x, operation.axis)
@@ -71,13 +73,13 @@ def _arithmetic(builder: Builder, operation: Any, name: str, args: tuple[Any, ..
             other = affine(builder, other, -1, 0, part="negative")
         return merged(builder, operation, "multiply" if name == "Multiply" else "add", [one, other])
     x, number = (one, other) if isinstance(one, Value) else (other, one)
-    array = np.asarray(keras.ops.convert_to_numpy(number), np.float64)
+    array = builder.array(number).astype(np.float64)
     if (
         array.ndim > len(x.shape) + 1
         or array.size not in (1, x.shape[-1])
         or array.size != max(array.shape[-1:], default=1)
     ):
-        builder.refuse(operation, "by a number for each place")
+        builder.refuse(operation, "by other than a number for each channel")
     array = array.reshape(-1)
     if name in ("Add", "Subtract"):
         sign = -1 if name == "Subtract" else 1
@@ -86,9 +88,10 @@ def _arithmetic(builder: Builder, operation: Any, name: str, args: tuple[Any, ..
         return affine(builder, x, array, 0)
     if x is not one:
         builder.refuse(operation)
-    return affine(builder, x, 1 / array, 0)
+    with np.errstate(divide="ignore"):  # which is refused as infinity
+        return affine(builder, x, 1 / array, 0)
 
 
 def _over_space(axis: Any, x: Value) -> bool:
     axes = [axis] if isinstance(axis, int) else list(axis or ())
-    return sorted(a % (len(x.shape) + 1) for a in axes) == list(range(1, len(x.shape)))
+    return bool(axes) and sorted(a % (len(x.shape) + 1) for a in axes) == list(range(1, len(x.shape)))

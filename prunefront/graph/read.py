@@ -13,6 +13,9 @@ from prunefront.graph.keras_layers import LAYERS
 from prunefront.graph.keras_ops import read_operation
 from prunefront.graph.operations import Graph, Input, Node
 
+SHAPING = ("Embedding", "ExpandDims", "Flatten", "Identity", "InputLayer", "Reshape")
+"""What takes a single number."""
+
 
 def read_graph(model: "keras.Model", weights: Sequence[np.ndarray] | None = None) -> Graph:
     """A model's operations in inference, with its weights as float32.
@@ -44,13 +47,17 @@ def read_with_sources(
         sizes = ", ".join("any" if size is None else str(size) for size in shape)
         raise InputError(f"Expected an input of a fixed size. Received: ({sizes})")
     builder = Builder(model, weights, _layer)
-    _model(builder, model, Value(builder.put(Node("input", Input(), (), shape)), shape), "")
+    given = _model(builder, model, Value(builder.put(Node("input", Input(), (), shape)), shape), "")
+    if keras.tree.flatten(given) == [MASK]:
+        builder.refuse(model, "that gives a comparison")
     return Graph(model.name, tuple(builder.nodes)), tuple(builder.sources)
 
 
-def _layer(builder: Builder, layer: Any, *args: Any, **kwargs: Any) -> Value:
-    """What a layer, a nested model or an operation of `keras.ops` makes of its arguments."""
+def _layer(builder: Builder, layer: Any, *args: Any, **kwargs: Any) -> Any:
+    """What a layer, a nested model or an operation of `keras.ops` makes of its arguments: a value, or several."""
     values = [x for x in keras.tree.flatten(args) if isinstance(x, Value)]
+    if any(x.shape == () and x != MASK for x in values) and type(layer).__name__ not in SHAPING:
+        builder.refuse(layer, "of a single number, which has no channels")
     if not isinstance(layer, keras.Layer):
         if MASK in values or type(layer).__name__ == "NotEqual":
             return MASK  # Keras writes masks out as operations, which matter where a layer takes one
@@ -71,25 +78,27 @@ def _layer(builder: Builder, layer: Any, *args: Any, **kwargs: Any) -> Value:
         builder.refuse(layer, "with channels first")
     if getattr(layer, "quantization_mode", None) is not None:
         builder.refuse(layer, "with quantized weights")
+    if getattr(layer, "lora_enabled", False):
+        builder.refuse(layer, "with LoRA beside its weights")
     given = LAYERS[type(layer)](builder, layer, args[0])
     keeps = getattr(layer, "mask_zero", False) or (masked and layer.supports_masking)
     return Value(given.node, given.shape, bool(keeps))
 
 
-def _model(builder: Builder, model: "keras.Model", given: Any, prefix: str) -> Value:
-    """What a sequential or functional model makes of a value.
+def _model(builder: Builder, model: "keras.Model", given: Any, prefix: str) -> Any:
+    """What a sequential or functional model makes of a value, or of several.
 
     Args:
         builder: of the graph.
         model: at any depth.
-        given: to its input.
+        given: to its inputs, in their structure.
         prefix: of the paths of its layers.
     """
     if not type(model).call.__module__.startswith("keras.") or not getattr(model, "inputs", None):
         builder.refuse(model, "whose layers are called by code of its own")
     outer = builder.path
 
-    def call(operation: Any, *args: Any, **kwargs: Any) -> Value:
+    def call(operation: Any, *args: Any, **kwargs: Any) -> Any:
         builder.path = prefix + operation.name
         return _layer(builder, operation, *args, **kwargs)
 
@@ -99,6 +108,4 @@ def _model(builder: Builder, model: "keras.Model", given: Any, prefix: str) -> V
     else:
         given = model._run_through_graph(given, call_fn=call)
     builder.path = outer
-    if not isinstance(given, Value) or given == MASK:
-        builder.refuse(model, "with several outputs" if given != MASK else "that gives a comparison")
     return given

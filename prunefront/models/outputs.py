@@ -55,6 +55,19 @@ class Outputs:
             return keras.metrics.BinaryAccuracy("accuracy", threshold=0.0 if self.logits else 0.5)
         return "accuracy"
 
+    def answers(self, outputs: np.ndarray) -> np.ndarray:
+        """The most probable class of each example, as `accuracy` takes it.
+
+        Args:
+            outputs: shape (n, outputs).
+
+        Returns:
+            Shape (n,), int64.
+        """
+        if self.binary:
+            return (outputs[:, 0] > (0.0 if self.logits else 0.5)).astype(np.int64)
+        return outputs.argmax(axis=1)
+
     def class_logits(self, outputs: "tf.Tensor") -> "tf.Tensor":
         """The outputs as a float32 logit for each class, shape (n, classes), whatever they are."""
         ops = keras.ops

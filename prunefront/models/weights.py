@@ -22,6 +22,7 @@ from prunefront.models.weight_files import (
     weights_root,
 )
 from prunefront.pruning.masks import Masks, Weights
+from prunefront.sparse_file.file import SUFFIX, read_sparse
 
 if TYPE_CHECKING:
     import keras
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 def load_weights(path: str | Path) -> Weights:
     """Reads the arrays of a weight file, in the order that the file gives.
 
-    That is *model order*, that of `keras.Model.get_weights()`, for the files that prunefront writes and for `.npz`
-    files of arrays in that order. Keras's own files do not note it:
+    That is *model order*, that of `keras.Model.get_weights()`, for the files that prunefront writes and for `.npz` and
+    `.sparse` files of arrays in that order. Keras's own files do not note it:
 
     - a legacy HDF5 file (`.h5` of Keras 2, or of `model.save` in Keras 3) goes by layer, and within each entry of the
       model, a nested model included, trainable arrays come first;
@@ -42,8 +43,8 @@ def load_weights(path: str | Path) -> Weights:
     `model.load_weights(path)`, and take `model.get_weights()`, as the pipeline does.
 
     Args:
-        path: a Keras 3 `.weights.h5` or `.keras` file, a legacy `.h5` file, or an `.npz` file. Of a file that holds a
-            whole model only the weights are read.
+        path: a Keras 3 `.weights.h5` or `.keras` file, a legacy `.h5` file, an `.npz` file, or a `.sparse` file of
+            `save_sparse`. Of a file that holds a whole model only the weights are read.
 
     Returns:
         The arrays, with the dtypes of the file. What is no weight is left out: the state of optimizers, metrics, random
@@ -79,15 +80,19 @@ def check_weight_file(path: Path) -> None:
     if path.suffix == ".keras" and path.is_dir():
         raise InputError(f"{path}: expected a .keras file; model.save(path) writes one. Received: a folder")
     if not path.is_file():
-        raise InputError(f"Expected a weight file (.weights.h5, .h5, .keras, .npz). Received: {path}, which is no file")
+        raise InputError(
+            f"Expected a weight file (.weights.h5, .h5, .keras, .npz, .sparse). Received: {path}, which is no file"
+        )
     check_fetched(path)
     if path.suffix not in READERS:
-        raise InputError(f"Expected a weight file ending in .weights.h5, .h5, .keras or .npz. Received: {path}")
+        raise InputError(
+            f"Expected a weight file ending in .weights.h5, .h5, .keras, .npz or .sparse. Received: {path}"
+        )
     check_whole(path)
 
 
 def layout(path: Path) -> Literal["ours", "legacy", "keras"]:
-    """In which layout a weight file is: only one of ours, or an `.npz` file, is in model order for any model.
+    """In which layout a weight file is: only one of ours, `.npz` and `.sparse` files are in model order for any model.
 
     Args:
         path: of any file that `load_weights` reads.
@@ -96,7 +101,7 @@ def layout(path: Path) -> Literal["ours", "legacy", "keras"]:
         InputError: as `load_weights`, but for what stands in the arrays.
     """
     check_weight_file(path)
-    if path.suffix == ".npz":
+    if path.suffix in (".npz", SUFFIX):
         return "ours"
     with open_weights(path) as file:
         root = weights_root(file)
@@ -183,6 +188,7 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
 
 READERS: dict[str, Callable[[Path], dict[str, np.ndarray]]] = {
     ".npz": _read_npz,
+    SUFFIX: read_sparse,
     ".h5": _read_keras,
     ".hdf5": _read_keras,
     ".keras": _read_keras,

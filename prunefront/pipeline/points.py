@@ -11,6 +11,19 @@ from prunefront.common.errors import InputError, cause
 COUNTED_OVER = ("kernel", "prunable", "trainable", "all")
 """What zeros are counted over, see `counts.Counts`."""
 
+COSTS = [
+    "effective_zeros",
+    "multiply_adds",
+    "multiply_adds_compacted",
+    "multiply_adds_nonzero",
+    "bytes_lossless",
+    "bytes_bfloat16",
+    "bytes_int8",
+    "val_accuracy_bfloat16",
+    "val_accuracy_int8",
+]
+"""What the network of a row costs to store and to run, see `costs.Costs`; results of earlier versions lack them."""
+
 COLUMNS = [
     "method",
     "seed",
@@ -22,6 +35,7 @@ COLUMNS = [
     "val_loss",
     "weights_sha256",
     *(f"{kind}_{counts}" for kind in COUNTED_OVER for counts in ("zeros", "parameters")),
+    *COSTS,
 ]
 """Of a stage's rows."""
 FRONTIER_COLUMNS = [*COLUMNS, "score", "on_frontier", "eligible", "test_accuracy"]
@@ -29,6 +43,7 @@ FRONTIER_COLUMNS = [*COLUMNS, "score", "on_frontier", "eligible", "test_accuracy
 
 TEXTS = {"method", "weights_sha256"}
 SHARES = {"target_sparsity", "sparsity", "val_accuracy", "test_accuracy", "score"}
+SHARES |= {"val_accuracy_bfloat16", "val_accuracy_int8"}
 FLAGS = {"on_frontier", "eligible"}
 NUMBERS = {"val_loss"}
 """What the columns hold; all others whole numbers from 0."""

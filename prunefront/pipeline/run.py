@@ -18,8 +18,10 @@ from prunefront.models.build import as_model_input, build_model, fingerprint, st
 from prunefront.models.certificate import certify
 from prunefront.models.counts import count, describe
 from prunefront.models.layers import WeightInfo, describe_weights, layers_of
+from prunefront.models.multiply_adds import uses
 from prunefront.models.outputs import Outputs, find_outputs
 from prunefront.models.weights import check_shapes, load_weights, save_weights
+from prunefront.pipeline.costs import measure, note
 from prunefront.pipeline.points import COLUMNS
 from prunefront.pipeline.store import (
     kept_file,
@@ -93,6 +95,12 @@ class Run:
     def shapes(self) -> list[tuple[int, ...]]:
         """The shape of each weight array."""
         return [weight.shape for weight in self.weights]
+
+    @cached_property
+    def uses(self) -> list[int]:
+        """For each weight array how often one example multiplies with each of its entries."""
+        times = uses(self.model, self.validation.x[:1])
+        return [times.get(id(variable), 0) for variable in self.model.weights]
 
     @property
     def start(self) -> Weights | None:
@@ -214,7 +222,7 @@ def record(run: Run, points: Iterable[tuple[float, Weights]]) -> pd.DataFrame:
         InputError: weights or loss that are not finite.
     """
     rows, stage = [], run.stage
-    print(describe(run.weights), flush=True)
+    print("\n".join(filter(None, (describe(run.weights), note(run.model)))), flush=True)
     with run.progress as progress, replacing_folder(weights_folder(stage, run.seed)) as folder:
         for level, weights in points:
             row = _record_point(run, level, weights, folder)
@@ -260,4 +268,5 @@ def _record_point(run: Run, level: float, weights: Weights, folder: Path) -> dic
         "val_loss": loss,
         "weights_sha256": digest(path),
         **asdict(counts),
+        **asdict(measure(model, run.weights, run.uses, run.validation)),
     }

@@ -13,7 +13,7 @@ import pandas as pd
 from prunefront.common.errors import InputError
 from prunefront.common.files import digest, replacing, replacing_folder, write_json
 from prunefront.models.weights import load_weights
-from prunefront.pipeline.points import COLUMNS, FRONTIER_COLUMNS, read_points
+from prunefront.pipeline.points import COLUMNS, COSTS, FRONTIER_COLUMNS, read_points
 from prunefront.pruning.masks import Weights
 
 FRONTIER = Path("metrics/frontier.csv")
@@ -105,10 +105,14 @@ def load_rows(stage: str, seed: int, levels: Sequence[float]) -> pd.DataFrame:
 
 
 def load_result() -> pd.DataFrame:
-    """The rows of all methods together, as the last stage wrote them. Raises InputError if it has not run."""
+    """The rows of all methods together, as the last stage wrote them; those of earlier versions lack the costs.
+
+    Raises:
+        InputError: it has not run, or the file is damaged.
+    """
     if not FRONTIER.exists():
         raise InputError(f"Expected results in {FRONTIER} and {SUMMARY}; run `dvc repro`. Received: no {FRONTIER}")
-    return read_points(FRONTIER, FRONTIER_COLUMNS)
+    return read_points(FRONTIER, [name for name in FRONTIER_COLUMNS if name not in COSTS], COSTS)
 
 
 def write_rows(stage: str, seed: int, rows: pd.DataFrame, cost: dict[str, float]) -> None:

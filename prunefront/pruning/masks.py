@@ -112,8 +112,8 @@ def prune_smallest(
     most = flat.size - _spared(flat)
     if most < pruned <= flat.size:
         raise InputError(
-            f"Expected at most {most} of {flat.size} weights to prune, since prune.floor keeps the others; make it or "
-            f"the level smaller. Received: {pruned}"
+            f"Expected at most {most} of {flat.size} weights to prune, since the floor keeps the others; make it "
+            f"(prune.floor) or the level smaller. Received: {pruned}"
         )
     kept = keep_largest(flat, pruned)
     ends = np.cumsum([s.size for s in pool])[:-1]

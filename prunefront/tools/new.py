@@ -21,6 +21,8 @@ from prunefront.tools.template import DEFAULT, PIPELINE, TEMPLATE, dumped, yaml
 
 COPIED = (".gitignore", ".dvcignore", "models/.gitignore", str(NO_FILE))
 MODEL_SUFFIXES = (".keras", ".h5", ".hdf5")
+USED = ("data", "exports", "metrics", "requirements.txt", "README.md", "dvc.yaml", "params.yaml")
+"""Names in a project that are no longer the user's."""
 HEADER = """\
 # The pipeline. `persist: true` keeps a stage's earlier results when a new run of it fails: stages replace their outputs
 # as a whole and never continue from them. requirements.txt stands for the code: another version there runs all stages.
@@ -233,7 +235,7 @@ def _copy_code(subject: Ingredients, project: Path) -> Path:
     copy = project / Path(os.path.abspath(source)).name  # noqa: PTH100, a link goes by its own name
     if top and copy.stem != top:
         raise InputError(f"--code: expected the file or folder that defines {top}. Received: {source}")
-    if copy.exists() or copy.name in ("data", "metrics", "requirements.txt", "README.md", "dvc.yaml", "params.yaml"):
+    if copy.exists() or copy.name in USED:
         raise InputError(f"--code: expected a name that the project does not use itself. Received: {source}")
     if source.is_dir():
         shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__", ".git", ".venv"))
@@ -304,7 +306,8 @@ With prunefront installed:
 ```sh
 prunefront inspect    # the network, what is prunable, what may go wrong
 dvc repro             # everything that is out of date
-prunefront show       # the frontier and the submitted weights
+prunefront show       # the frontier, the submitted weights and their exports
+prunefront pick --max-accuracy-drop 0.01  # another point: the sparsest that loses at most a point of accuracy
 ```
 
 `params.yaml` says what is done; every line has a comment. Model and data are named there by absolute paths. To take

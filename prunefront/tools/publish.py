@@ -13,13 +13,16 @@ from prunefront.common.errors import InputError
 from prunefront.common.files import digest, read_json, replacing_folder, write_json
 from prunefront.common.params import STAGES, Params
 from prunefront.common.runtime import tf
+from prunefront.export.results import TABLE, read_exports
 from prunefront.frontier.summary import read_summary
 from prunefront.models.multiply_adds import multiply_adds
 from prunefront.models.weights import load_named_weights, load_weights
 from prunefront.pipeline.run import Run
 from prunefront.pipeline.store import FRONTIER, PICTURE, SUBMITTED, SUMMARY, cost_file, load_result, rows_file
+from prunefront.tools.latency import LATENCY, read_latency
 
 PUBLISHED = {"frontier.csv", "pareto.json", "pareto.png", "params.yaml", "cost.json", "submitted.npz"}
+OPTIONAL = {"exports.csv", "latency.csv"}
 
 
 class Spent(BaseModel, allow_inf_nan=False):
@@ -35,6 +38,8 @@ class Spent(BaseModel, allow_inf_nan=False):
 def publish(run: Run, params_file: Path, folder: Path) -> None:
     """Writes `folder`: frontier, summary, picture, parameters, cost, and the submitted weights as a small `.npz`.
 
+    What the stage `export` and `prunefront bench` found comes along if it is about these weights.
+
     Args:
         run: of the run.
         params_file: the parameters that it ran with.
@@ -43,7 +48,7 @@ def publish(run: Run, params_file: Path, folder: Path) -> None:
     Raises:
         InputError: the run is not complete, or not by these parameters, or the folder holds other files.
     """
-    if not folder.name or (folder.exists() and not (folder.is_dir() and _names(folder) <= PUBLISHED)):
+    if not folder.name or (folder.exists() and not (folder.is_dir() and _names(folder) <= PUBLISHED | OPTIONAL)):
         raise InputError(f"Expected a new folder, or one of earlier published results. Received: {folder}")
     missing = [str(path) for path in (FRONTIER, SUMMARY, PICTURE, SUBMITTED) if not path.exists()]
     if missing:
@@ -62,6 +67,9 @@ def publish(run: Run, params_file: Path, folder: Path) -> None:
         arrays = {name.replace("/", "."): array for name, array in load_named_weights(SUBMITTED).items()}
         np.savez_compressed(partial / "submitted.npz", allow_pickle=False, **arrays)
         write_json(partial / "cost.json", cost(run))
+        for table, path in ((read_exports(), TABLE), (read_latency(), LATENCY)):
+            if table is not None:
+                shutil.copyfile(path, partial / path.name)
 
 
 def cost(run: Run) -> dict[str, Any]:

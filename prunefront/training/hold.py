@@ -10,6 +10,7 @@ After loading, in the same process or another, `hold_masks(model, implied_masks(
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 
@@ -18,13 +19,13 @@ from prunefront.common.runtime import keras
 from prunefront.models.layers import describe_weights, emptied_layer, layers_of
 from prunefront.pruning.masks import (
     Masks,
-    Weights,
     check_masks,
     count_false,
     count_zeros,
     global_masks,
     nonzero_masks,
 )
+from prunefront.pruning.saliency import Sparing, magnitude
 from prunefront.training.held_step import Holder, holder_of
 from prunefront.training.held_variables import hold_of
 
@@ -32,16 +33,18 @@ from prunefront.training.held_variables import hold_of
 def magnitude_masks(
     model: "keras.Model",
     sparsity: float,
-    make_masks: Callable[[Weights, float, Sequence[bool]], Masks] = global_masks,
+    make_masks: Callable[..., Masks] = global_masks,
     biases: bool = True,
+    floor: int = 0,
 ) -> Masks:
     """Masks that prune a model's smallest magnitudes, to be given to `hold_masks`.
 
     Args:
         model: built; it is not changed.
         sparsity: target share of zeros among the prunable weights, in [0, 1).
-        make_masks: the threshold rule, `global_masks` or `layerwise_masks`.
+        make_masks: the threshold rule, `global_masks` or `layerwise_masks`, or one of that signature.
         biases: whether biases are pruned.
+        floor: weights that each array keeps whatever the sparsity; 1 leaves no layer without any.
 
     Returns:
         For each array of `model.get_weights()` a boolean array, True = kept.
@@ -51,7 +54,8 @@ def magnitude_masks(
     """
     _check_built(model)
     arrays, weights = model.get_weights(), describe_weights(model, biases)
-    masks = make_masks(arrays, sparsity, [weight.prunable for weight in weights])
+    rule = partial(make_masks, score=Sparing(magnitude, floor)) if floor else make_masks
+    masks = rule(arrays, sparsity, [weight.prunable for weight in weights])
     prunable = [(array, weight) for array, weight in zip(arrays, weights, strict=True) if weight.prunable]
     # The biases of a new model are zero: only kernels can tell that a model has been pruned.
     zeros = count_zeros([array for array, weight in prunable if weight.kernel])
@@ -166,8 +170,8 @@ def _checked_masks(model: "keras.Model", masks: Sequence[np.ndarray], allow_empt
     emptied = emptied_layer(describe_weights(model), checked)
     if emptied and not allow_empty_layers:
         raise InputError(
-            f"Expected masks that leave something of each kernel; allow_empty_layers=True cuts the network there. "
-            f"Received: a mask that removes all of {emptied}"
+            f"Expected masks that leave something of each kernel (floor=1 of magnitude_masks does); "
+            f"allow_empty_layers=True cuts the network there. Received: a mask that removes all of {emptied}"
         )
     if emptied:
         warnings.warn(f"the masks remove all of {emptied}: its output no longer depends on its input", stacklevel=3)

@@ -16,8 +16,8 @@ from prunefront.common.files import read_json, write_json
 from prunefront.common.params import load_params
 from prunefront.frontier.submission import load_baselines, load_frontier
 from prunefront.frontier.summary import read_summary
-from prunefront.pipeline.points import COLUMNS, FRONTIER_COLUMNS, read_points
-from prunefront.pipeline.store import FRONTIER, SUMMARY, load_rows, write_no_points, write_rows
+from prunefront.pipeline.points import COLUMNS, COSTS, FRONTIER_COLUMNS, read_points
+from prunefront.pipeline.store import FRONTIER, SUMMARY, load_result, load_rows, write_no_points, write_rows
 from prunefront.tools.compare import load_runs
 from prunefront.tools.publish import Spent, publish
 from prunefront.tools.show import print_frontier
@@ -33,6 +33,7 @@ WHOLE = {
     "submitted": {key: RESULT[key] for key in ("method", "seed", "target_sparsity", "sparsity", "nonzero", "score")}
     | {"above_gate": True, "ledger": {"kernel": {"zeros": 1, "parameters": 2}}, **ACCURACIES},
     "baseline": {"seed": 0, **ACCURACIES},
+    "axis": "bytes",
     "hypervolume": {"prune_global": 0.4},
 }
 SUMMARY_TEXT = json.dumps(WHOLE)
@@ -89,7 +90,7 @@ TABLES = {
     "another level": cell("target_sparsity", 0.6),
     **{
         f"{name} {value}": cell(name, value)
-        for name in ("sparsity", "val_accuracy", "target_sparsity")
+        for name in ("sparsity", "val_accuracy", "target_sparsity", "val_accuracy_int8")
         for value in ("", "abc", "nan", "-inf", "inf", "null", "[]", "True", "-0.1", "1.5", "1e999")
     },
     **{f"nonzero {value}": cell("nonzero", value) for value in ("", "abc", "-1", "1.5", "inf", "True", "9" * 400)},
@@ -190,6 +191,7 @@ SUMMARIES = {
     "no ledger": without("submitted", "ledger"),
     "no accuracy": without("baseline", "test_accuracy"),
     "a ledger of another kind": SUMMARY_TEXT.replace('{"zeros": 1, "parameters": 2}', "null"),
+    "another axis": json.dumps({**WHOLE, "axis": "speed"}),
     "a submitted point that is none": json.dumps({**WHOLE, "submitted": None}),
 }
 FRONTIERS = {
@@ -228,6 +230,17 @@ def test_a_whole_result_is_shown(tmp_path, capsys):
     print_frontier()
     assert "submitted: prune_global at 50.00% sparsity, score 0.6250" in capsys.readouterr().out
     assert read_summary().model_dump() == WHOLE
+
+
+def test_a_result_from_before_there_were_costs_is_shown(tmp_path, capsys):
+    columns = [name for name in FRONTIER_COLUMNS if name not in COSTS]
+    frontier = f"{text(columns)}\n{text(RESULT[name] for name in columns)}\n"
+    summary = json.dumps({key: value for key, value in WHOLE.items() if key != "axis"})
+    result(summary, frontier)(tmp_path)
+    print_frontier()
+    assert "submitted: prune_global at 50.00% sparsity, score 0.6250" in capsys.readouterr().out
+    assert list(load_result()) == columns
+    assert read_summary().axis == "sparsity"
 
 
 SPENT = {"rows_sha256": "0", "epochs": 1, "images": 2, "forward_passes": 3, "seconds": 1.5}

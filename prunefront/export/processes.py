@@ -1,0 +1,88 @@
+"""Converters and runtimes, each in a process of its own, whose crash ends no more than that process."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from prunefront.common.errors import InputError
+from prunefront.export.formats import RUNTIMES, family
+from prunefront.export.runtimes import Job, Ran
+
+AT_ONCE = 2
+"""Processes at a time: a laptop has the cores and the memory for so many."""
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
+def try_out(job: Job) -> list[Ran]:
+    """Has every file of a job run by its own runtime.
+
+    Files of Keras share a process, since importing TensorFlow takes longer than all else; every other has its own.
+
+    Raises:
+        InputError: a runtime ended without a word, by a signal for the most part.
+    """
+    names = list(job.files)
+    by_keras = [name for name in names if RUNTIMES[family(name)] == "Keras"]
+    groups = [group for group in ([by_keras] + [[name] for name in names if name not in by_keras]) if group]
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        ran = {one.name: one for group in threads.map(lambda group: _run(job, group), groups) for one in group}
+    return [ran[name] for name in names]
+
+
+def _run(job: Job, names: Sequence[str]) -> list[Ran]:
+    ran, end = answers("prunefront.export.runtimes", job.only(names), Ran)
+    if len(ran) < len(names):
+        name = names[len(ran)]
+        raise InputError(
+            f"{name}: expected a file that {RUNTIMES[family(name)]} runs; leave {name} out of export.formats. "
+            f"Received: the runtime ended {end}"
+        )
+    return ran
+
+
+def answers(module: str, task: BaseModel, kind: type[Answer]) -> tuple[list[Answer], str]:
+    """Runs a module in a process.
+
+    Args:
+        module: reads a task from stdin and prints answers, one to a line.
+        task: for it.
+        kind: of the answers; lines that are something else are what a library prints.
+
+    Returns:
+        The answers, and how the process ended, in words.
+    """
+    command = [sys.executable, "-m", module]
+    ended = subprocess.run(
+        command, input=task.model_dump_json().encode(), env=environment(), capture_output=True, check=False
+    )
+    found = []
+    for line in ended.stdout.splitlines():
+        try:
+            found.append(kind.model_validate_json(line))
+        except ValidationError:
+            continue
+    return found, how_it_ended(ended.returncode, ended.stderr.decode(errors="replace"))
+
+
+def environment() -> dict[str, str]:
+    """For a process that is to import what this one does, from the same places in the same order."""
+    places = os.pathsep.join(place or str(Path.cwd()) for place in sys.path)
+    return {**os.environ, "PYTHONPATH": places, "PYTHONSAFEPATH": "1"}
+
+
+def how_it_ended(status: int, errors: str = "") -> str:
+    """The end of a process in words: the signal, or the last that it said."""
+    if status < 0:
+        known = -status in set(signal.Signals)
+        return f"with signal {-status}{f' ({signal.Signals(-status).name})' if known else ''}"
+    lines = [line for line in re.sub(r"\x1b\[\d*m", "", errors).splitlines() if line.strip()]
+    return f"with status {status}{f': {lines[-1]}' if lines else ''}"
