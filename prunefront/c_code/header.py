@@ -68,6 +68,10 @@ extern "C" {{
  *
  * The workspace is static: not to be called by two threads at a time. {name}_predict_with takes one of the caller's,
  * {name}_WORKSPACE numbers whose contents mean nothing, and keeps no state; fastest where {name}_ALIGNED.
+ *
+ * Vectors are as wide as the compiler's target has (-march=native, -mavx2 -mfma); -D{name}_VECTOR=1, 4, 8 or 16 says
+ * otherwise. -ffp-contract=off gives the same bits at every width; -ffp-contract=fast, which GCC does not do by itself
+ * with -std=c99, is fastest.
  */
 void {name}_predict(const float *input, float *output);
 void {name}_predict_with(const float *input, float *output, float *workspace);
