@@ -28,7 +28,7 @@ from prunefront.pruning.masks import (
     layerwise_masks,
     pruned_count,
 )
-from prunefront.pruning.saliency import ALLOCATIONS, Score, Sparing
+from prunefront.pruning.saliency import ALLOCATIONS, Sparing
 from prunefront.sources.read import load
 from prunefront.sources.splits import doubts
 
@@ -68,10 +68,6 @@ class Subject:
     def prunable(self) -> list[bool]:
         """For each weight array whether it may be pruned."""
         return [weight.prunable for weight in self.weights]
-
-    def sparing(self, score: Score) -> Score:
-        """A score that keeps `prune.floor` weights of each array."""
-        return Sparing(score, self.params.prune.floor)
 
     @cached_property
     def multiply_adds(self) -> list[int]:
@@ -246,6 +242,6 @@ def _emptied(subject: Subject, method: str) -> Iterator[str]:
 
 def _masks(subject: Subject, method: str, weights: Weights, level: float) -> Masks:
     allocation = getattr(subject.params.section(method), "allocation", "global")
-    score = subject.sparing(ALLOCATIONS[allocation])
+    score = Sparing(ALLOCATIONS[allocation], subject.params.prune.floor)
     make_masks = layerwise_masks if method.endswith("layerwise") else further_masks
     return make_masks(weights, level, subject.prunable, score)
