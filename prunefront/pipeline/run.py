@@ -34,6 +34,7 @@ from prunefront.pipeline.store import (
 )
 from prunefront.pruning.masks import Weights
 from prunefront.pruning.saliency import ALLOCATIONS, Score, Sparing
+from prunefront.training.network import Networks
 from prunefront.training.progress import Progress
 from prunefront.training.resume import FinishedFits
 from prunefront.training.trainer import Cost, Trainer, compile_classifier, evaluate
@@ -54,6 +55,7 @@ class Run:
         validation: the split that everything is chosen by.
         cost: what the stage has spent on training.
         kept: further weights to be written, each to a folder of that name beside the stage's; None empties it.
+        networks: what its fits train, shared with the runs of other seeds.
     """
 
     stage: str
@@ -66,6 +68,7 @@ class Run:
     validation: Split
     cost: Cost = field(default_factory=Cost)
     kept: dict[str, Weights | None] = field(default_factory=dict)
+    networks: Networks = field(default_factory=Networks)
 
     @property
     def settings(self) -> Any:
@@ -141,10 +144,6 @@ class Run:
         """A trainer on the training split, by the recipe that the settings name."""
         recipe = self.params.recipes[self.settings.recipe]
         train = self.read("train")
-        teacher = None
-        if recipe.distillation > 0:
-            teacher = self.make_model()
-            teacher.set_weights(self.dense)
         return Trainer(
             self.make_model,
             train,
@@ -152,11 +151,12 @@ class Run:
             self.seed,
             recipe,
             self.progress,
-            teacher=teacher,
+            teacher=self.dense if recipe.distillation > 0 else None,
             cost=self.cost,
             finished=self.finished,
             outputs=self.outputs,
             fingerprint=fingerprint(self.params.model),
+            networks=self.networks,
         )
 
 
