@@ -160,13 +160,14 @@ class Run:
         )
 
 
-def open_run(stage: str, params: Params, seed: int) -> Run:
+def open_run(stage: str, params: Params, seed: int, networks: Networks | None = None) -> Run:
     """Seeds everything, reads the validation split and builds the network.
 
     Args:
         stage: its name.
         params: the parameters of the run.
         seed: the replicate.
+        networks: see `Run`.
 
     Raises:
         InputError: the data are not prepared, or the network cannot be made or does not fit.
@@ -188,7 +189,7 @@ def open_run(stage: str, params: Params, seed: int) -> Run:
         )
     outputs = find_outputs(model, classes, validation.x[:4], params.model.outputs)
     compile_classifier(model, outputs=outputs)
-    return Run(stage, params, seed, make_model, model, weights, outputs, validation)
+    return Run(stage, params, seed, make_model, model, weights, outputs, validation, networks=networks or Networks())
 
 
 def _alike(make_model: Callable[[], "keras.Model"], kind: object, builder: str) -> "keras.Model":
