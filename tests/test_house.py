@@ -59,7 +59,10 @@ FREE_OF_TENSORFLOW = [
             "export/processes.py",
         )
     ),
-    *(PACKAGE / name for name in ("frontier/pareto.py", "frontier/figures.py", "frontier/summary.py")),
+    *(
+        PACKAGE / "frontier" / name
+        for name in ("pareto.py", "figures.py", "summary.py", "intervals.py", "selection.py", "sensitivity.py")
+    ),
 ]
 NOT_FREE = {PACKAGE / "common" / "runtime.py", PACKAGE / "data" / "batches.py"}
 
