@@ -40,6 +40,7 @@ FREE_OF_TENSORFLOW = [
             "models/weights.py",
             "models/weight_files.py",
             "models/certificate.py",
+            "frontier/names.py",
             "graph/activations.py",
             "graph/channels.py",
             "graph/compaction.py",
@@ -59,7 +60,7 @@ FREE_OF_TENSORFLOW = [
             "export/processes.py",
         )
     ),
-    *(PACKAGE / "frontier" / name for name in ("figures.py", "names.py", "pareto.py", "summary.py")),
+    *(PACKAGE / name for name in ("frontier/pareto.py", "frontier/figures.py", "frontier/summary.py")),
 ]
 NOT_FREE = {PACKAGE / "common" / "runtime.py", PACKAGE / "data" / "batches.py"}
 
