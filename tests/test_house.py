@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "methods": TRAINING,
     "pipeline": TRAINING | {"graph"},
     "export": TRAINING | {"graph", "c_code", "pipeline"},
-    "frontier": {"pipeline", "training", "models", "common"},
+    "frontier": {"pipeline", "training", "models", "data", "common"},
     "tools": TRAINING | {"sources", "graph", "c_code", "pipeline", "export", "frontier"},
 }
 PACKAGE = ROOT / "prunefront"
@@ -61,10 +61,7 @@ FREE_OF_TENSORFLOW = [
             "export/processes.py",
         )
     ),
-    *(
-        PACKAGE / "frontier" / name
-        for name in ("pareto.py", "figures.py", "summary.py", "intervals.py", "selection.py", "sensitivity.py")
-    ),
+    *(p for p in FILES if p.parent.name == "frontier" and p.name != "submission.py"),
 ]
 NOT_FREE = {PACKAGE / "common" / "runtime.py", PACKAGE / "data" / "batches.py"}
 

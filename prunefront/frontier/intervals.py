@@ -101,7 +101,8 @@ class Resampled:
         both, first = self.imagined[:, 0], self.imagined[:, 1]
         low, high = interval((self.sums[:, group] * seeds).sum(axis=1) + size * (both + first))
         drawn, examples = size * (self.right.shape[1] + IMAGINED), self.right.shape[1] * len(group)
-        return int(self.totals[group].sum()) / examples, low / drawn, high / drawn
+        accuracy = int(self.totals[group].sum()) / examples
+        return accuracy, min(accuracy, low / drawn), max(accuracy, high / drawn)
 
     def comparison(self, one: Sequence[int], other: Sequence[int]) -> Comparison:
         """How much more accurate a group of points is than another, seed by seed."""
@@ -111,7 +112,8 @@ class Resampled:
         low, high = interval(ahead)
         drawn, examples = size * (self.right.shape[1] + IMAGINED), self.right.shape[1] * len(one)
         difference = int(self.totals[one].sum() - self.totals[other].sum()) / examples
-        return Comparison(difference, low / drawn, high / drawn, p_value(ahead))
+        # of a handful of examples the imagined ones outweigh what was found
+        return Comparison(difference, min(difference, low / drawn), max(difference, high / drawn), p_value(ahead))
 
     def _seeds(self, count: int) -> tuple[int, np.ndarray]:
         """How many seeds a sample has, and how often each, shape (samples, count)."""
@@ -184,13 +186,18 @@ def _vector(right: np.ndarray) -> np.ndarray:
 
 
 def tabulate(
-    points: pd.DataFrame, wins: Sequence[float], submitted: pd.Series, dense: pd.DataFrame, val: np.ndarray, test: np.ndarray
+    points: pd.DataFrame,
+    wins: np.ndarray,
+    submitted: pd.Series,
+    dense: pd.DataFrame,
+    val: np.ndarray,
+    test: np.ndarray,
 ) -> pd.DataFrame:
     """The table of intervals, see `docs/intervals.md`.
 
     Args:
         points: rows of all operating points, for all seeds of a method the same levels in the same order.
-        wins: the share of samples in which each is submitted.
+        wins: the share of samples in which each is submitted; the last of the points, which never are, are left out.
         submitted: the row that is submitted, one of `points` or of `dense`.
         dense: the rows of the dense networks, one for each seed.
         val, test: which examples of the split each point, then each dense network gets right, shape (rows, n), bool.
@@ -226,7 +233,10 @@ def tabulate(
             share,
         ]
 
-    single = [row([i], reference, share, str(rows["seed"][i])) for i, share in enumerate(wins)]
+    single = [
+        row([i], reference, share, str(rows["seed"][i]))
+        for i, share in enumerate([*wins, *np.zeros(len(points) - len(wins))])
+    ]
     together = [row(group, chosen, np.nan, "all") for group in seeds.values() if group[0] < len(points)]
     return pd.DataFrame(single + together, columns=COLUMNS)
 

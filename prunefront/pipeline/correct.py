@@ -65,15 +65,15 @@ def read_correct(path: Path, y: np.ndarray, weights: Sequence[str]) -> np.ndarra
     try:
         packed, examples, labels, points = _read(path)
     except FileNotFoundError:
-        raise _refused(path, "no such file") from None
+        raise refused(path, "no such file") from None
     except InputError:
         raise
     except Exception as error:  # a damaged file raises almost anything
-        raise _refused(path, f"a damaged or different file ({cause(error)})") from None
+        raise refused(path, f"a damaged or different file ({cause(error)})") from None
     if examples != len(y) or labels.tobytes().hex() != labels_digest(y):
-        raise _refused(path, "those of another split")
+        raise refused(path, "those of another split")
     if [row.tobytes().hex() for row in points] != list(weights):
-        raise _refused(path, "those of other weights")
+        raise refused(path, "those of other weights")
     return np.unpackbits(packed, axis=1, count=examples).astype(bool)
 
 
@@ -103,7 +103,8 @@ def _bytes(digest: str) -> np.ndarray:
     return np.frombuffer(bytes.fromhex(digest), np.uint8)
 
 
-def _refused(path: Path, received: str) -> InputError:
+def refused(path: Path, received: str) -> InputError:
+    """What is said of a file that is not what this run wrote."""
     return InputError(
         f"{path}: expected which examples a point gets right, as this run wrote it; run `dvc repro`. "
         f"Received: {received}"

@@ -22,6 +22,7 @@ PICTURE = Path("metrics/pareto.png")
 INTERVALS = Path("metrics/intervals.csv")
 SENSITIVITY = Path("metrics/sensitivity.png")
 SUBMITTED = Path("models/submitted.weights.h5")
+CORRECT = Path("models/correct.npz")
 
 
 def level_name(level: float) -> str:
