@@ -33,7 +33,7 @@ class Stretch(NamedTuple):
 def over_gates(selection: Selection) -> list[Stretch]:
     """The winner by the selection's rule for each gate in [0, 1]: it stays until the gate reaches its accuracy."""
     accuracy = _accuracy(selection)
-    stretches, gate = [], 0.0
+    stretches, gate = list[Stretch](), 0.0
     while gate < 1:
         winner = replace(selection, gate=gate).winner()
         end = 1.0 if winner == NOBODY else float(accuracy[winner])
@@ -51,7 +51,7 @@ def over_weights(accuracy: np.ndarray, sparsity: np.ndarray) -> list[Stretch]:
     """
     if not len(accuracy):
         return [Stretch(0.0, 1.0, NOBODY)]
-    stretches, weight = [], 0.0
+    stretches, weight = list[Stretch](), 0.0
     winner = int(highest(1 + sparsity[np.newaxis], accuracy[np.newaxis])[0])
     while True:
         gain, loss = accuracy - accuracy[winner], sparsity[winner] - sparsity

@@ -141,12 +141,7 @@ def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool) 
     """
     settings, baselines = run.params.pareto, load_baselines(run.params)
     networks = pd.concat([points, baselines], ignore_index=True)
-    selection, right, test, source = (
-        select_among(points, settings),
-        load_right(networks),
-        run.read("test"),
-        _measured(chosen),
-    )
+    right, test, source = load_right(networks), run.read("test"), _measured(chosen)
     tested = np.stack([_evaluated(run, row, test) for _, row in networks.iterrows()])
     accuracies = pd.Series([share(one) for one in tested], pd.MultiIndex.from_frame(networks[list(KEY)]))
     points = points.assign(test_accuracy=accuracies.to_numpy()[: len(points)])
@@ -157,31 +152,8 @@ def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool) 
     intervals = tabulate(points, foreseen.wins, chosen, baselines, right, tested)
 
     summary = Summary(
-        submitted=Submitted(
-            method=str(chosen["method"]),
-            seed=int(chosen["seed"]),
-            above_gate=above_gate,
-            target_sparsity=float(chosen["target_sparsity"]),
-            sparsity=float(chosen["sparsity"]),
-            nonzero=int(chosen["nonzero"]),
-            val_accuracy=float(chosen["val_accuracy"]),
-            score=float(chosen["score"]),
-            test_accuracy=accuracy,
-            ledger={
-                **{
-                    kind: Zeros(zeros=int(chosen[f"{kind}_zeros"]), parameters=int(chosen[f"{kind}_parameters"]))
-                    for kind in COUNTED_OVER
-                },
-                "effective": Zeros(
-                    zeros=int(chosen["effective_zeros"]), parameters=int(chosen["trainable_parameters"])
-                ),
-            },
-        ),
-        baseline=Dense(
-            seed=run.seed,
-            val_accuracy=float(dense["val_accuracy"]),
-            test_accuracy=dense_accuracy,
-        ),
+        submitted=_submitted(chosen, above_gate, accuracy),
+        baseline=Dense(seed=run.seed, val_accuracy=float(dense["val_accuracy"]), test_accuracy=dense_accuracy),
         axis=settings.axis,
         hypervolume=hypervolumes(points, settings.axis),
         rule=settings.rule,
@@ -202,6 +174,27 @@ def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool) 
         draw_frontier(points, settings.gate, chosen, PICTURE, settings.axis)
         draw_sensitivity(selection, points, SENSITIVITY)
         write_json(SUMMARY, summary.model_dump())
+
+
+def _submitted(chosen: pd.Series, above_gate: bool, test_accuracy: float) -> Submitted:
+    return Submitted(
+        method=str(chosen["method"]),
+        seed=int(chosen["seed"]),
+        above_gate=above_gate,
+        target_sparsity=float(chosen["target_sparsity"]),
+        sparsity=float(chosen["sparsity"]),
+        nonzero=int(chosen["nonzero"]),
+        val_accuracy=float(chosen["val_accuracy"]),
+        score=float(chosen["score"]),
+        test_accuracy=test_accuracy,
+        ledger={
+            **{
+                kind: Zeros(zeros=int(chosen[f"{kind}_zeros"]), parameters=int(chosen[f"{kind}_parameters"]))
+                for kind in COUNTED_OVER
+            },
+            "effective": Zeros(zeros=int(chosen["effective_zeros"]), parameters=int(chosen["trainable_parameters"])),
+        },
+    )
 
 
 def _evaluated(run: Run, row: pd.Series, split: Split) -> np.ndarray:
