@@ -1,20 +1,32 @@
 """The frontiers of several runs, side by side: one table and one picture."""
 
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from prunefront.common.errors import InputError
-from prunefront.common.files import replacing
-from prunefront.frontier.figures import NULL_STYLES, STYLES, label_axes, position
+from prunefront.frontier.figures import (
+    SIZE,
+    Entry,
+    add_legend,
+    draw_curves,
+    label_axes,
+    look,
+    means,
+    method_entry,
+    method_styles,
+    write_figure,
+)
 from prunefront.pipeline.points import read_points
 
 NEEDED = ["method", "seed", "target_sparsity", "sparsity", "val_accuracy"]
 MOST_CURVES = 500
 """That a table and a picture are made of in seconds."""
+RUN_DASHES: list[Any] = ["-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (1, 4)), (0, (8, 2, 1, 2))]
 DEFAULTS: dict[str, Any] = {"test_accuracy": float("nan"), "eligible": True}
 
 
@@ -71,26 +83,29 @@ def tabulate(points: pd.DataFrame, levels: list[float]) -> pd.DataFrame:
 
 
 def draw(points: pd.DataFrame, path: Path) -> None:
-    """Draws validation accuracy over sparsity, a colour for each method and a kind of line for each run, as a PNG."""
-    methods = list(dict.fromkeys(points.loc[points["eligible"], "method"]))
-    null = list(dict.fromkeys(points.loc[~points["eligible"], "method"]))
-    style = {m: STYLES[i % len(STYLES)] for i, m in enumerate(methods)}
-    style |= {m: NULL_STYLES[i % len(NULL_STYLES)] for i, m in enumerate(null)}
-    lines = dict(zip(dict.fromkeys(points["run"]), ["-", "--", ":", "-."] * len(points), strict=False))
-    with matplotlib.rc_context({"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}):
-        figure = Figure(figsize=(11, 6.2), layout="constrained")
+    """Writes the picture of `comparison_figure` as a PNG."""
+    write_figure(comparison_figure(points), path)
+
+
+def comparison_figure(points: pd.DataFrame) -> Figure:
+    """Validation accuracy over sparsity, a colour and marker for each method and dashes for each run: means over the
+    seeds, with one standard deviation on either side.
+
+    Args:
+        points: see `load_runs`.
+    """
+    known, runs = method_styles(points), dict(zip(dict.fromkeys(points["run"]), cycle(RUN_DASHES), strict=False))
+    curves = points["run"] + ": " + points["method"]
+    named = zip(curves, points["run"], points["method"], strict=True)
+    styles = {curve: {**known[method], "linestyle": runs[run]} for curve, run, method in named}
+    drawn = means(points.assign(curve=curves, saving=points["sparsity"]))
+    with look():
+        figure = Figure(figsize=SIZE, layout="constrained")
         axes = figure.add_subplot()
-        for (run, method), group in points.groupby(["run", "method"], sort=False):
-            levels = group.groupby("target_sparsity")
-            axes.plot(
-                position(levels["sparsity"].mean()),
-                levels["val_accuracy"].mean(),
-                **{**style[str(method)], "linestyle": lines[str(run)]},
-                markersize=4.5,
-                linewidth=1.4,
-                label=f"{run}: {method}",
-            )
-        label_axes(axes, points)
-        axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
-        with replacing(path) as partial:
-            figure.savefig(partial, dpi=110, format="png", metadata={"Software": None})
+        label_axes(axes, points, bounds=[*drawn["low"], *drawn["high"]])
+        draw_curves(axes, drawn, styles)
+        methods = [method_entry(method, {**style, "linestyle": "none"}) for method, style in known.items()]
+        lines = [Entry(Line2D([], [], color="0.3", linestyle=dashes), run) for run, dashes in runs.items()]
+        several = drawn["low"].notna().any()
+        add_legend(figure, [*lines, *methods], "means over the seeds, bands: ± standard deviation" if several else "")
+    return figure
