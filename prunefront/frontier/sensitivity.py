@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import PercentFormatter
 
-from prunefront.common.files import replacing
+from prunefront.frontier.figures import look, write_figure
 from prunefront.frontier.names import method_name
 from prunefront.frontier.pareto import highest
 from prunefront.frontier.selection import NOBODY, Selection
@@ -87,7 +87,7 @@ def draw_sensitivity(selection: Selection, points: pd.DataFrame, path: Path) -> 
     ]
     order = sorted(regions, key=lambda winner: -1 if winner == NOBODY else selection.sparsity[winner], reverse=True)
     colours = dict(zip(order, matplotlib.colormaps["viridis"](np.linspace(0, 1, len(order))), strict=True))
-    with matplotlib.rc_context({"font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
+    with look():
         figure = Figure(figsize=(7.6, 3.8), layout="constrained")
         axes = figure.add_subplot()
         for winner in order:
@@ -113,8 +113,7 @@ def draw_sensitivity(selection: Selection, points: pd.DataFrame, path: Path) -> 
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         title = "submitted, from sparse to dense"
         axes.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), title=title, alignment="left")
-        with replacing(path) as partial:
-            figure.savefig(partial, dpi=110, format="png", metadata={"Software": None})
+    write_figure(figure, path)
 
 
 def _regions(selection: Selection) -> dict[int, list[Box]]:

@@ -171,7 +171,7 @@ def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool) 
             intervals.to_csv(partial, index=False, lineterminator="\n")
         with replacing(CORRECT) as partial:
             write_correct(partial, tested, test.y, networks["weights_sha256"].tolist())
-        draw_frontier(points, settings.gate, chosen, PICTURE, settings.axis)
+        draw_frontier(points, settings.gate, chosen, PICTURE, settings.axis, intervals)
         draw_sensitivity(selection, points, SENSITIVITY)
         write_json(SUMMARY, summary.model_dump())
 
