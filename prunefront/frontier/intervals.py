@@ -21,7 +21,7 @@ import pandas as pd
 from prunefront.common.errors import InputError
 from prunefront.frontier.resampling import RESAMPLES, exact, resamples, seed_draws
 from prunefront.pipeline.points import read_points
-from prunefront.pipeline.store import INTERVALS
+from prunefront.pipeline.store import FRONTIER, INTERVALS
 
 COLUMNS = [
     "method",
@@ -46,6 +46,8 @@ COLUMNS = [
 LEVEL = 0.05
 """The share of comparisons of equals that may be told apart."""
 IMAGINED = 4
+ALL = "all"
+"""In the place of a seed where a row is about the mean over all of them."""
 
 
 @dataclass(frozen=True)
@@ -237,7 +239,7 @@ def tabulate(
         row([i], reference, share, str(rows["seed"][i]))
         for i, share in enumerate([*wins, *np.zeros(len(points) - len(wins))])
     ]
-    together = [row(group, chosen, np.nan, "all") for group in seeds.values() if group[0] < len(points)]
+    together = [row(group, chosen, np.nan, ALL) for group in seeds.values() if group[0] < len(points)]
     return pd.DataFrame(single + together, columns=COLUMNS)
 
 
@@ -249,3 +251,23 @@ def read_intervals(path: Path = INTERVALS) -> pd.DataFrame:
         InputError: the file is missing or damaged.
     """
     return read_points(path, COLUMNS)
+
+
+def of_points(points: pd.DataFrame, intervals: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the table that are about single points, in their order.
+
+    Args:
+        points: as `store.load_result` gives them.
+        intervals: see `read_intervals`.
+
+    Raises:
+        InputError: they are of other points.
+    """
+    single = intervals[intervals["seeds"] != ALL].reset_index(drop=True)
+    mine, theirs = (
+        list(zip(rows["method"], rows[name].astype(str), rows["target_sparsity"], rows["val_accuracy"], strict=True))
+        for rows, name in ((points, "seed"), (single, "seeds"))
+    )
+    if mine != theirs:
+        raise InputError(f"{INTERVALS}: expected the points of {FRONTIER}; run `dvc repro`. Received: others")
+    return single.set_index(points.index)

@@ -18,11 +18,21 @@ from prunefront.frontier.summary import read_summary
 from prunefront.models.multiply_adds import multiply_adds
 from prunefront.models.weights import load_named_weights, load_weights
 from prunefront.pipeline.run import Run
-from prunefront.pipeline.store import FRONTIER, PICTURE, SUBMITTED, SUMMARY, cost_file, load_result, rows_file
+from prunefront.pipeline.store import (
+    FRONTIER,
+    INTERVALS,
+    PICTURE,
+    SENSITIVITY,
+    SUBMITTED,
+    SUMMARY,
+    cost_file,
+    load_result,
+    rows_file,
+)
 from prunefront.tools.latency import LATENCY, read_latency
 
 PUBLISHED = {"frontier.csv", "pareto.json", "pareto.png", "params.yaml", "cost.json", "submitted.npz"}
-OPTIONAL = {"exports.csv", "latency.csv"}
+OPTIONAL = {"exports.csv", "latency.csv", "intervals.csv", "sensitivity.png"}
 
 
 class Spent(BaseModel, allow_inf_nan=False):
@@ -67,6 +77,9 @@ def publish(run: Run, params_file: Path, folder: Path) -> None:
         arrays = {name.replace("/", "."): array for name, array in load_named_weights(SUBMITTED).items()}
         np.savez_compressed(partial / "submitted.npz", allow_pickle=False, **arrays)
         write_json(partial / "cost.json", cost(run))
+        for path in (INTERVALS, SENSITIVITY):
+            if path.exists():
+                shutil.copyfile(path, partial / path.name)
         for table, path in ((read_exports(), TABLE), (read_latency(), LATENCY)):
             if table is not None:
                 shutil.copyfile(path, partial / path.name)
