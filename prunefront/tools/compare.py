@@ -90,7 +90,7 @@ def tabulate(points: pd.DataFrame, levels: list[float], intervals: pd.DataFrame 
     """
     known = {} if intervals is None else intervals.set_index(["run", "method", "target_sparsity"]).to_dict("index")
 
-    def cell(key: tuple[str, str, float], group: pd.DataFrame) -> str:
+    def cell(key: tuple[Any, ...], group: pd.DataFrame) -> str:
         parts = []
         for name in ("val", "test"):
             accuracy, row = group[f"{name}_accuracy"].mean(), known.get(key)
@@ -104,7 +104,7 @@ def tabulate(points: pd.DataFrame, levels: list[float], intervals: pd.DataFrame 
         present = ", ".join(f"{level:.4g}" for level in sorted(set(points["target_sparsity"])))
         raise InputError(f"Expected a level that a run has: {present}. Received: {', '.join(map(str, levels))}")
     cells = {
-        (level, f"{run}: {method}"): cell((str(run), str(method), float(level)), group)
+        (level, f"{run}: {method}"): cell((run, method, level), group)
         for (run, method, level), group in chosen.groupby(["run", "method", "target_sparsity"], sort=False)
     }
     columns = list(dict.fromkeys(column for _, column in cells))
@@ -152,10 +152,8 @@ def _submitted(folder: Path) -> "pd.Series | None":
 
 def _described(run: str, row: "pd.Series") -> str:
     accuracy, low, high = (100 * row[f"test_{name}"] for name in ("accuracy", "low", "high"))
-    return (
-        f"{run}'s submitted point ({method_name(row['method'])}, {row['sparsity']:.2%}, test accuracy {accuracy:.1f} %, "
-        f"{low:.1f} to {high:.1f} %)"
-    )
+    point = f"{method_name(row['method'])}, {row['sparsity']:.2%}"
+    return f"{run}'s submitted point ({point}, test accuracy {accuracy:.1f} %, {low:.1f} to {high:.1f} %)"
 
 
 def draw(points: pd.DataFrame, path: Path) -> None:
