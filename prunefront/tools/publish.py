@@ -14,6 +14,7 @@ from prunefront.common.files import digest, read_json, replacing_folder, write_j
 from prunefront.common.params import STAGES, Params
 from prunefront.common.runtime import tf
 from prunefront.export.results import TABLE, read_exports
+from prunefront.frontier.intervals import of_points, read_intervals
 from prunefront.frontier.summary import read_summary
 from prunefront.models.multiply_adds import multiply_adds
 from prunefront.models.weights import load_named_weights, load_weights
@@ -70,6 +71,8 @@ def publish(run: Run, params_file: Path, folder: Path) -> None:
         raise InputError(
             f"Expected {FRONTIER} to be by the parameters in {params_file}; run `dvc repro`. Received: other"
         )
+    if INTERVALS.exists():
+        of_points(points, read_intervals())
     with replacing_folder(folder) as partial:
         for path in (FRONTIER, SUMMARY, PICTURE):
             shutil.copyfile(path, partial / path.name)

@@ -109,7 +109,7 @@ def alike(points: pd.DataFrame, intervals: pd.DataFrame, submitted: Submitted) -
     others = points[points["eligible"] & ~is_submitted(points, submitted)]
     near = others[~intervals["told_apart"][others.index]]
     if near.empty:
-        return f"none of {len(others)} other points is as accurate on validation data at 95 %"
+        return f"each of {len(others)} other points is told from it by its validation accuracy at 95 %"
     sparsest = near.iloc[int(near["sparsity"].argmax())]
     return (
         f"{len(near)} of {len(others)} other points cannot be told from it by their validation accuracy at 95 %, each "
