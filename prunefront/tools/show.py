@@ -127,10 +127,13 @@ def judged(summary: Summary) -> list[str]:
             f"{found.optimism:.4f}); on the test split it is {found.test_score:.4f}"
         )
     if summary.wins:
+        several = len({win.point.seed for win in summary.wins}) > 1
         first = [
-            f"{method_name(win.point.method)} {win.point.sparsity:.2%} in {win.share:.0%}" for win in summary.wins[:3]
+            f"{method_name(win.point.method)}, {win.point.sparsity:.2%}{f', seed {win.point.seed}' * several} "
+            f"({win.share:.0%})"
+            for win in summary.wins[:3]
         ]
-        lines.append(f"by other samples of the validation examples would be submitted: {', '.join(first)}")
+        lines.append(f"other samples of the validation examples would submit: {'; '.join(first)}")
     return lines
 
 

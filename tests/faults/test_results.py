@@ -247,7 +247,7 @@ def test_intervals_say_what_cannot_be_told_from_the_submitted_point(tmp_path, ca
     assert "1 of 2 other points cannot be told from it by their validation accuracy at 95 %" in shown
     assert "the sparsest is global magnitude, 60.00%" in shown
     assert "its score 0.6250 is expected to be 0.5000 on fresh examples (optimism 0.1250)" in shown
-    assert "would be submitted: global magnitude 50.00% in 75%" in shown
+    assert "would submit: global magnitude, 50.00% (75%)" in shown
     assert [word in shown for word in ("0.5000 to 1.0000", "cannot be told", "less accurate")] == [True] * 3
     pd.DataFrame([interval(RESULT)]).to_csv(INTERVALS, index=False)
     monkeypatch.setattr("prunefront.tools.publish._operating_points", lambda _: {point_of(row) for row in rows})
