@@ -20,7 +20,10 @@ from prunefront.pruning.masks import Weights
 FRONTIER = Path("metrics/frontier.csv")
 SUMMARY = Path("metrics/pareto.json")
 PICTURE = Path("metrics/pareto.png")
+INTERVALS = Path("metrics/intervals.csv")
+SENSITIVITY = Path("metrics/sensitivity.png")
 SUBMITTED = Path("models/submitted.weights.h5")
+CORRECT = Path("models/correct.npz")
 
 
 def level_name(level: float) -> str:
