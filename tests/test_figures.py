@@ -169,7 +169,7 @@ def test_ticks_reach_the_last_point_and_no_labels_touch(levels):
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=4), st.lists(st.floats(0, 1), min_size=4, max_size=4))
-@settings(max_examples=25)
+@settings(max_examples=15)
 def test_ticks_are_right_whatever_the_range(levels, accuracies):
     pairs = zip(sorted({round(level, 5) for level in levels}), accuracies, strict=False)
     rows = points(*(("masked", 0, level, round(accuracy, 4)) for level, accuracy in pairs))
@@ -355,7 +355,7 @@ def test_of_coinciding_points_the_ones_below_are_rings():
 
 
 @given(st.data())
-@settings(max_examples=15)
+@settings(max_examples=10)
 def test_no_marker_hides_another(data):
     accuracies = st.lists(st.sampled_from([0.7, 0.9, 0.9003, 0.95, 1.0]), min_size=3, max_size=3)
     methods = data.draw(st.lists(st.sampled_from(METHODS), min_size=2, max_size=6, unique=True))

@@ -260,7 +260,7 @@ def draw_curves(axes: Axes, points: pd.DataFrame, styles: dict[str, dict[str, An
         colour, x, y = style["color"], group["saving"], group["accuracy"]
         known = group["low"].notna()
         alone = known & ~known.shift(1, fill_value=False) & ~known.shift(-1, fill_value=False)
-        band = {"where": known & ~alone, "alpha": 0.12, "linewidth": 0}
+        band: dict[str, Any] = {"where": known & ~alone, "alpha": 0.12, "linewidth": 0}
         aside = MARKER_SIZE * (lone.index(curve) / (len(lone) - 1) - 0.5) if curve in lone and len(lone) > 1 else 0
         place = axes.transData + ScaledTranslation(aside / 72, 0, axes.figure.dpi_scale_trans)
         axes.plot(x, y, color=colour, linestyle=style["linestyle"], zorder=3)

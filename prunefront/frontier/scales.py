@@ -79,8 +79,8 @@ def set_scale(axis: Axis, shown: Ends, families: Sequence[Sequence[Tick]], lengt
     Args:
         axis: the horizontal or the vertical one.
         shown: its ends.
-        families: lists of ticks that go together, the best first; the first is taken that has `ENOUGH` whose labels do not
-            touch, else the one with most.
+        families: lists of ticks that go together, the best first; of those whose labels do not touch, the first is
+            taken that has `ENOUGH`, else the one with most.
         length: of the axis, in points.
         last: what is written at the last point where no tick is near; empty if that point needs none.
     """
@@ -103,10 +103,8 @@ def set_scale(axis: Axis, shown: Ends, families: Sequence[Sequence[Tick]], lengt
         ticks = [by_place[where] for where in places if where <= high + tolerance]
         if not ticks or place(ticks[-1][0]) < place(shown.high) - tolerance:
             beyond = [by_place[where] for where in places if high < where <= high + FURTHER * (high - low)][:1]
-            if last and not beyond:
-                beyond = [(shown.high, last)]
-                ticks = [tick for tick in ticks if fit(tick, beyond[0])]
-            ticks += beyond
+            ticks += beyond or ([(shown.high, last)] if last else [])
+        ticks = [*(tick for tick in ticks[:-1] if fit(tick, ticks[-1])), *ticks[-1:]]
         return ticks if all(map(fit, ticks, ticks[1:])) else []
 
     found = [usable(family) for family in families]
@@ -151,7 +149,8 @@ def share_ticks(shown: Ends) -> list[list[Tick]]:
     ]
     wide = _widened(shown)
     linear = [[share for share in _even(*wide, count) if 0 <= share < 1] for count in range(2, 9)]
-    return [[(share, written(share)) for share in family] for family in (*logarithmic, *linear)]
+    families = [[(share, written(share)) for share in family] for family in (*logarithmic, *linear)]
+    return [*families, [(share, rounded(share)) for share in (shown.low, shown.high)]]
 
 
 def _shares(digits: Iterable[int], first: list[float]) -> list[float]:
@@ -176,7 +175,8 @@ def cost_ticks(shown: Ends, whole: float, unit: float) -> list[list[Tick]]:
         for digits in ((1, 2, 5), (1,), (1, 3), range(1, 10))
     ]
     linear = [[cost for cost in _even(least, most, count) if cost > 0] for count in range(2, 9)]
-    return [[(1 - cost / whole, amount(cost / unit)) for cost in family] for family in (*logarithmic, *linear)]
+    families = (*logarithmic, *linear, [most, least])
+    return [[(1 - cost / whole, amount(cost / unit)) for cost in family] for family in families]
 
 
 def _widened(shown: Ends) -> tuple[float, float]:
@@ -198,7 +198,7 @@ def rounded(share: float) -> str:
     """Any share in percent, with a decimal and two digits of what is missing to the whole: 0.99383 is `99.38%`."""
     if 1 - share <= TINY:
         return "100%"
-    return written(round(share, 2 + max(1, 1 - math.floor(math.log10(100 * (1 - share))))))
+    return written(round(float(share), 2 + max(1, 1 - math.floor(math.log10(100 * (1 - share))))))
 
 
 def amount(value: float) -> str:
