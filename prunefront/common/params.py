@@ -45,6 +45,7 @@ RecipeName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 BUILDER = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 Allocation = Literal["global", "uniform", "erk", "lamp"]
 Axis = Literal["sparsity", "bytes", "multiply_adds"]
+Rule = Literal["score", "one_standard_error"]
 Format = Literal[
     "keras",
     "sparse",
@@ -250,6 +251,7 @@ class SmallDense(Levels, Training):
 class Pareto(Section):
     gate: Share
     axis: Axis = "sparsity"
+    rule: Rule = "score"
 
 
 class Export(Section):

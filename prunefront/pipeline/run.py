@@ -21,6 +21,7 @@ from prunefront.models.layers import WeightInfo, describe_weights, layers_of
 from prunefront.models.multiply_adds import uses
 from prunefront.models.outputs import Outputs, find_outputs
 from prunefront.models.weights import check_shapes, load_weights, save_weights
+from prunefront.pipeline.correct import correct_name, write_correct
 from prunefront.pipeline.costs import measure, note
 from prunefront.pipeline.points import COLUMNS
 from prunefront.pipeline.store import (
@@ -34,9 +35,10 @@ from prunefront.pipeline.store import (
 )
 from prunefront.pruning.masks import Weights
 from prunefront.pruning.saliency import ALLOCATIONS, Score, Sparing
+from prunefront.training.network import Networks
 from prunefront.training.progress import Progress
 from prunefront.training.resume import FinishedFits
-from prunefront.training.trainer import Cost, Trainer, compile_classifier, evaluate
+from prunefront.training.trainer import Cost, Trainer, compile_classifier, evaluate_each, share
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class Run:
         validation: the split that everything is chosen by.
         cost: what the stage has spent on training.
         kept: further weights to be written, each to a folder of that name beside the stage's; None empties it.
+        networks: what its fits train, shared with the runs of other seeds.
     """
 
     stage: str
@@ -66,6 +69,7 @@ class Run:
     validation: Split
     cost: Cost = field(default_factory=Cost)
     kept: dict[str, Weights | None] = field(default_factory=dict)
+    networks: Networks = field(default_factory=Networks)
 
     @property
     def settings(self) -> Any:
@@ -141,10 +145,6 @@ class Run:
         """A trainer on the training split, by the recipe that the settings name."""
         recipe = self.params.recipes[self.settings.recipe]
         train = self.read("train")
-        teacher = None
-        if recipe.distillation > 0:
-            teacher = self.make_model()
-            teacher.set_weights(self.dense)
         return Trainer(
             self.make_model,
             train,
@@ -152,21 +152,23 @@ class Run:
             self.seed,
             recipe,
             self.progress,
-            teacher=teacher,
+            teacher=self.dense if recipe.distillation > 0 else None,
             cost=self.cost,
             finished=self.finished,
             outputs=self.outputs,
             fingerprint=fingerprint(self.params.model),
+            networks=self.networks,
         )
 
 
-def open_run(stage: str, params: Params, seed: int) -> Run:
+def open_run(stage: str, params: Params, seed: int, networks: Networks | None = None) -> Run:
     """Seeds everything, reads the validation split and builds the network.
 
     Args:
         stage: its name.
         params: the parameters of the run.
         seed: the replicate.
+        networks: see `Run`.
 
     Raises:
         InputError: the data are not prepared, or the network cannot be made or does not fit.
@@ -188,7 +190,7 @@ def open_run(stage: str, params: Params, seed: int) -> Run:
         )
     outputs = find_outputs(model, classes, validation.x[:4], params.model.outputs)
     compile_classifier(model, outputs=outputs)
-    return Run(stage, params, seed, make_model, model, weights, outputs, validation)
+    return Run(stage, params, seed, make_model, model, weights, outputs, validation, networks=networks or Networks())
 
 
 def _alike(make_model: Callable[[], "keras.Model"], kind: object, builder: str) -> "keras.Model":
@@ -206,7 +208,7 @@ def _kind(model: "keras.Model") -> object:
 
 
 def record(run: Run, points: Iterable[tuple[float, Weights]]) -> pd.DataFrame:
-    """Evaluates each operating point, writes its weights to `models/` and its row to `metrics/`.
+    """Evaluates each operating point, writes its weights and what it gets right to `models/`, its row to `metrics/`.
 
     Earlier results of the stage are replaced only after the last point. Sparsity is counted over all trainable
     parameters, in the weights as they are in the file.
@@ -252,11 +254,13 @@ def _record_point(run: Run, level: float, weights: Weights, folder: Path) -> dic
     path = folder / f"{level_name(level)}.weights.h5"
     _write_weights(path, weights, model)
     model.set_weights(load_weights(path))
-    accuracy, loss = evaluate(model, run.validation)
+    right, loss = evaluate_each(model, run.validation)
     if not np.isfinite(loss):
         raise InputError(f"{stage} at {level}: expected a finite validation loss. Received: {loss}")
     counts = count(run.weights, model.get_weights())
     total = counts.trainable_parameters
+    weights_sha256 = digest(path)
+    write_correct(folder / correct_name(level), right[np.newaxis], run.validation.y, [weights_sha256])
     return {
         "method": stage,
         "seed": run.seed,
@@ -264,9 +268,9 @@ def _record_point(run: Run, level: float, weights: Weights, folder: Path) -> dic
         "sparsity": counts.trainable_zeros / total,
         "nonzero": total - counts.trainable_zeros,
         "parameters": total,
-        "val_accuracy": accuracy,
+        "val_accuracy": share(right),
         "val_loss": loss,
-        "weights_sha256": digest(path),
+        "weights_sha256": weights_sha256,
         **asdict(counts),
         **asdict(measure(model, run.weights, run.uses, run.validation)),
     }

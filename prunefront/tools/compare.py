@@ -1,6 +1,6 @@
 """The frontiers of several runs, side by side: one table and one picture."""
 
-from itertools import cycle
+from itertools import combinations, cycle
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,12 @@ from prunefront.frontier.figures import (
     method_styles,
     write_figure,
 )
+from prunefront.frontier.intervals import ALL, read_intervals
+from prunefront.frontier.intervals import COLUMNS as INTERVAL_COLUMNS
+from prunefront.frontier.names import method_name
+from prunefront.frontier.summary import read_summary
 from prunefront.pipeline.points import read_points
+from prunefront.pipeline.store import INTERVALS, SUMMARY
 
 NEEDED = ["method", "seed", "target_sparsity", "sparsity", "val_accuracy"]
 MOST_CURVES = 500
@@ -56,23 +61,50 @@ def load_runs(folders: list[Path]) -> pd.DataFrame:
     return points
 
 
-def tabulate(points: pd.DataFrame, levels: list[float]) -> pd.DataFrame:
+def load_means(folders: list[Path]) -> pd.DataFrame:
+    """The rows of all folders' tables of intervals that are about means over the seeds, with the column `run`; no rows
+    of folders without such a table.
+
+    Raises:
+        InputError: a table is damaged.
+    """
+    tables = [pd.DataFrame(columns=[*INTERVAL_COLUMNS, "run"])]
+    for folder in folders:
+        path = folder / INTERVALS.name
+        if path.exists():
+            rows = read_intervals(path)
+            tables.append(rows[rows["seeds"] == ALL].assign(run=folder.resolve().name))
+    return pd.concat([table for table in tables if len(table)] or tables, ignore_index=True)
+
+
+def tabulate(points: pd.DataFrame, levels: list[float], intervals: pd.DataFrame | None = None) -> pd.DataFrame:
     """Mean accuracies over the seeds as text, "validation / test" in percent: a row per level, a column per method.
+
+    Args:
+        points: see `load_runs`.
+        levels: target sparsities.
+        intervals: see `load_means`; where it has a row, each accuracy is followed by its 95 % interval.
 
     Raises:
         InputError: no run has any of the levels.
     """
+    known = {} if intervals is None else intervals.set_index(["run", "method", "target_sparsity"]).to_dict("index")
 
-    def cell(group: pd.DataFrame) -> str:
-        validation, test = (100 * group[name].mean() for name in ("val_accuracy", "test_accuracy"))
-        return f"{validation:.1f}" if pd.isna(test) else f"{validation:.1f} / {test:.1f}"
+    def cell(key: tuple[Any, ...], group: pd.DataFrame) -> str:
+        parts = []
+        for name in ("val", "test"):
+            accuracy, row = group[f"{name}_accuracy"].mean(), known.get(key)
+            if not pd.isna(accuracy):
+                ends = "" if row is None else f" ({100 * row[f'{name}_low']:.1f} to {100 * row[f'{name}_high']:.1f})"
+                parts.append(f"{100 * accuracy:.1f}{ends}")
+        return " / ".join(parts)
 
     chosen = points[points["target_sparsity"].isin(levels)]
     if chosen.empty:
-        known = ", ".join(f"{level:.4g}" for level in sorted(set(points["target_sparsity"])))
-        raise InputError(f"Expected a level that a run has: {known}. Received: {', '.join(map(str, levels))}")
+        present = ", ".join(f"{level:.4g}" for level in sorted(set(points["target_sparsity"])))
+        raise InputError(f"Expected a level that a run has: {present}. Received: {', '.join(map(str, levels))}")
     cells = {
-        (level, f"{run}: {method}"): cell(group)
+        (level, f"{run}: {method}"): cell((run, method, level), group)
         for (run, method, level), group in chosen.groupby(["run", "method", "target_sparsity"], sort=False)
     }
     columns = list(dict.fromkeys(column for _, column in cells))
@@ -80,6 +112,48 @@ def tabulate(points: pd.DataFrame, levels: list[float]) -> pd.DataFrame:
     rows = [[cells.get((level, column), "") for column in columns] for level in found]
     index = [f"{100 * level:.4g} %" for level in found]
     return pd.DataFrame(rows, index=pd.Index(index, name="sparsity"), columns=columns)
+
+
+def overlaps(folders: list[Path]) -> list[str]:
+    """Lines on the submitted points of two runs whose 95 % intervals on their test splits overlap.
+
+    Runs without intervals, and those that submit a dense network, are left out. The runs' points are not compared on
+    the same examples, which may be others: overlapping intervals do not say that the points are equal.
+
+    Raises:
+        InputError: a summary or a table is damaged, or the table has no row of the submitted point.
+    """
+    found = [(folder.resolve().name, row) for folder in folders if (row := _submitted(folder)) is not None]
+    lines = []
+    for (one, first), (other, second) in combinations(found, 2):
+        if first["test_low"] <= second["test_high"] and second["test_low"] <= first["test_high"]:
+            lines.append(
+                f"{_described(one, first)} and {_described(other, second)}: the intervals overlap, so that neither is "
+                f"known to be more accurate"
+            )
+    return lines
+
+
+def _submitted(folder: Path) -> "pd.Series | None":
+    """The row of intervals of a run's submitted point, if it has one."""
+    path = folder / INTERVALS.name
+    if not (path.exists() and (folder / SUMMARY.name).exists()):
+        return None
+    submitted = read_summary(folder / SUMMARY.name).submitted
+    if not submitted.above_gate:
+        return None
+    rows = read_intervals(path)
+    same = (rows["method"] == submitted.method) & (rows["seeds"] == str(submitted.seed))
+    rows = rows[same & (rows["target_sparsity"] == submitted.target_sparsity)]
+    if rows.empty:
+        raise InputError(f"{path}: expected a row of the point that {SUMMARY.name} says is submitted. Received: none")
+    return rows.iloc[0]
+
+
+def _described(run: str, row: "pd.Series") -> str:
+    accuracy, low, high = (100 * row[f"test_{name}"] for name in ("accuracy", "low", "high"))
+    point = f"{method_name(row['method'])}, {row['sparsity']:.2%}"
+    return f"{run}'s submitted point ({point}, test accuracy {accuracy:.1f} %, {low:.1f} to {high:.1f} %)"
 
 
 def draw(points: pd.DataFrame, path: Path) -> None:

@@ -14,15 +14,26 @@ from prunefront.common.files import digest, read_json, replacing_folder, write_j
 from prunefront.common.params import STAGES, Params
 from prunefront.common.runtime import tf
 from prunefront.export.results import TABLE, read_exports
+from prunefront.frontier.intervals import of_points, read_intervals
 from prunefront.frontier.summary import read_summary
 from prunefront.models.multiply_adds import multiply_adds
 from prunefront.models.weights import load_named_weights, load_weights
 from prunefront.pipeline.run import Run
-from prunefront.pipeline.store import FRONTIER, PICTURE, SUBMITTED, SUMMARY, cost_file, load_result, rows_file
+from prunefront.pipeline.store import (
+    FRONTIER,
+    INTERVALS,
+    PICTURE,
+    SENSITIVITY,
+    SUBMITTED,
+    SUMMARY,
+    cost_file,
+    load_result,
+    rows_file,
+)
 from prunefront.tools.latency import LATENCY, read_latency
 
 PUBLISHED = {"frontier.csv", "pareto.json", "pareto.png", "params.yaml", "cost.json", "submitted.npz"}
-OPTIONAL = {"exports.csv", "latency.csv"}
+OPTIONAL = {"exports.csv", "latency.csv", "intervals.csv", "sensitivity.png"}
 
 
 class Spent(BaseModel, allow_inf_nan=False):
@@ -60,6 +71,8 @@ def publish(run: Run, params_file: Path, folder: Path) -> None:
         raise InputError(
             f"Expected {FRONTIER} to be by the parameters in {params_file}; run `dvc repro`. Received: other"
         )
+    if INTERVALS.exists():
+        of_points(points, read_intervals())
     with replacing_folder(folder) as partial:
         for path in (FRONTIER, SUMMARY, PICTURE):
             shutil.copyfile(path, partial / path.name)
@@ -67,6 +80,9 @@ def publish(run: Run, params_file: Path, folder: Path) -> None:
         arrays = {name.replace("/", "."): array for name, array in load_named_weights(SUBMITTED).items()}
         np.savez_compressed(partial / "submitted.npz", allow_pickle=False, **arrays)
         write_json(partial / "cost.json", cost(run))
+        for path in (INTERVALS, SENSITIVITY):
+            if path.exists():
+                shutil.copyfile(path, partial / path.name)
         for table, path in ((read_exports(), TABLE), (read_latency(), LATENCY)):
             if table is not None:
                 shutil.copyfile(path, partial / path.name)
