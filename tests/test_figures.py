@@ -491,3 +491,13 @@ def test_runs_have_dashes_and_methods_have_colours():
     band = of_kind(figure, FillBetweenPolyCollection)[0].get_paths()[0].vertices
     assert band[:, 1].min() == pytest.approx(0.82 - 0.02 * 2**0.5)
     assert "standard deviation" in figure.legends[0].get_title().get_text().replace("\n", " ")
+
+
+def test_bands_of_runs_are_intervals_where_a_run_has_them():
+    rows = points(("masked", 0, 0.5, 0.9), ("masked", 1, 0.5, 0.94), ("masked", 0, 0.9, 0.8), ("masked", 1, 0.9, 0.84))
+    both = pd.concat([rows.assign(run="first"), rows.assign(run="second")], ignore_index=True)
+    figure = comparison_figure(both, intervals_of(rows).assign(run="second"))
+    bands = [band for band in of_kind(figure, FillBetweenPolyCollection) if band.get_paths()]
+    (band,) = bands  # none of the first run: two kinds of bands in one picture would mislead
+    assert {round(y, 9) for _, y in band.get_paths()[0].vertices} == {0.91, 0.93, 0.81, 0.83}
+    assert figure.legends[0].get_title().get_text().replace("\n", " ") == "mean over the seeds, bands: 95% interval"

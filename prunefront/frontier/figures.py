@@ -18,6 +18,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from prunefront.common.files import replacing
 from prunefront.common.params import METHODS, NULL_BASELINES, Axis
+from prunefront.frontier.intervals import ALL
 from prunefront.frontier.names import method_name
 from prunefront.frontier.pareto import costs, saving
 from prunefront.frontier.scales import FONT_SIZE, amount, cost_ticks, ends, rounded, set_scale, share_ticks, written
@@ -124,7 +125,8 @@ def frontier_figure(
         majority: the share of the most frequent class in the validation split, in [0, 1]; None if it is not known.
     """
     rows, best = rows.assign(saving=saving(rows, axis)), saving(submitted, axis)
-    points = means(rows.assign(curve=rows["method"]), intervals)
+    known = None if intervals is None else intervals.assign(curve=intervals["method"])
+    points = means(rows.assign(curve=rows["method"]), known)
     styles = method_styles(rows)
     front = rows[rows["on_frontier"]].drop_duplicates(["saving", "val_accuracy"]).sort_values("saving")
     with look():
@@ -194,7 +196,8 @@ def means(rows: pd.DataFrame, intervals: pd.DataFrame | None = None) -> pd.DataF
 
     Args:
         rows: one row per operating point, with the columns curve, method, seed, target_sparsity, saving, val_accuracy.
-        intervals: see `intervals.read_intervals`; None takes one standard deviation of the seeds on either side.
+        intervals: see `intervals.read_intervals`, with the column curve; None takes one standard deviation of the seeds
+            on either side.
 
     Returns:
         A row per curve and level, levels upwards, with the columns curve, method, target_sparsity, saving, accuracy,
@@ -207,13 +210,15 @@ def means(rows: pd.DataFrame, intervals: pd.DataFrame | None = None) -> pd.DataF
     if intervals is None:
         low, high = found["accuracy"] - found["deviation"], found["accuracy"] + found["deviation"]
     else:
-        every = intervals[intervals["seeds"].astype(str) == "all"]
-        keys = [every["method"], every["target_sparsity"].round(8)]
-        bounds = every.set_index(keys)[["val_low", "val_high"]]
-        bounds = bounds.reindex(pd.MultiIndex.from_arrays([found["method"], found["target_sparsity"].round(8)]))
+        every = intervals[intervals["seeds"] == ALL]
+        bounds = every.set_index(_keys(every))[["val_low", "val_high"]].reindex(pd.MultiIndex.from_arrays(_keys(found)))
         low, high = bounds["val_low"].set_axis(found.index), bounds["val_high"].set_axis(found.index)
     found = found.assign(low=low.clip(0, 1), high=high.clip(0, 1), order=pd.factorize(found["curve"])[0])
     return found.sort_values(["order", "target_sparsity"], kind="stable", ignore_index=True).drop(columns="order")
+
+
+def _keys(rows: pd.DataFrame) -> list["pd.Series"]:
+    return [rows["curve"], rows["target_sparsity"].round(8)]
 
 
 def method_styles(rows: pd.DataFrame) -> dict[str, dict[str, Any]]:
