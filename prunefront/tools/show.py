@@ -57,8 +57,8 @@ def print_frontier() -> None:
     gate_note = "" if submitted.above_gate else " (no operating point is above the accuracy gate)"
     chosen = (
         f"submitted: {method_name(submitted.method)} ({submitted.method}) at {submitted.sparsity:.2%} "
-        f"sparsity{gate_note}, score {submitted.score:.4f}, validation accuracy {submitted.val_accuracy:.4f}, "
-        f"test accuracy {submitted.test_accuracy:.4f} (dense: {baseline.val_accuracy:.4f}, {baseline.test_accuracy:.4f})"
+        f"sparsity{gate_note}, score {submitted.score:.4f}, validation accuracy {submitted.val_accuracy:.4f}, test "
+        f"accuracy {submitted.test_accuracy:.4f} (dense: {baseline.val_accuracy:.4f}, {baseline.test_accuracy:.4f})"
     )
     counts = [
         f"{entry.zeros:,} of {entry.parameters:,} {kind} ({entry.zeros / max(1, entry.parameters):.2%})"
@@ -127,10 +127,13 @@ def judged(summary: Summary) -> list[str]:
             f"{found.optimism:.4f}); on the test split it is {found.test_score:.4f}"
         )
     if summary.wins:
+        several = len({win.point.seed for win in summary.wins}) > 1
         first = [
-            f"{method_name(win.point.method)} {win.point.sparsity:.2%} in {win.share:.0%}" for win in summary.wins[:3]
+            f"{method_name(win.point.method)}, {win.point.sparsity:.2%}{f', seed {win.point.seed}' * several} "
+            f"({win.share:.0%})"
+            for win in summary.wins[:3]
         ]
-        lines.append(f"by other samples of the validation examples would be submitted: {', '.join(first)}")
+        lines.append(f"other samples of the validation examples would submit: {'; '.join(first)}")
     return lines
 
 
