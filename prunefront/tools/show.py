@@ -56,9 +56,9 @@ def print_frontier() -> None:
     submitted, baseline = summary.submitted, summary.baseline
     gate_note = "" if submitted.above_gate else " (no operating point is above the accuracy gate)"
     chosen = (
-        f"submitted: {submitted.method} at {submitted.sparsity:.2%} sparsity{gate_note}, score "
-        f"{submitted.score:.4f}, validation accuracy {submitted.val_accuracy:.4f}, test accuracy "
-        f"{submitted.test_accuracy:.4f} (dense: {baseline.val_accuracy:.4f}, {baseline.test_accuracy:.4f})"
+        f"submitted: {method_name(submitted.method)} ({submitted.method}) at {submitted.sparsity:.2%} "
+        f"sparsity{gate_note}, score {submitted.score:.4f}, validation accuracy {submitted.val_accuracy:.4f}, test "
+        f"accuracy {submitted.test_accuracy:.4f} (dense: {baseline.val_accuracy:.4f}, {baseline.test_accuracy:.4f})"
     )
     counts = [
         f"{entry.zeros:,} of {entry.parameters:,} {kind} ({entry.zeros / max(1, entry.parameters):.2%})"
@@ -163,6 +163,7 @@ def as_table(title: str, rows: pd.DataFrame, headings: Sequence[str]) -> Table:
         headings: some of `CELLS`; those whose columns the rows lack are left out.
     """
     table = Table(title=title, title_justify="left")
+    rows = rows.assign(method=[method_name(method) for method in rows["method"]])
     shown = [CELLS[heading] for heading in headings if CELLS[heading][0] in rows]
     for heading in headings:
         if CELLS[heading][0] in rows:
