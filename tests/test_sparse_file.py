@@ -20,8 +20,8 @@ from prunefront.models.build import starting_weights
 from prunefront.models.weights import load_named_weights, save_weights
 from prunefront.sparse_file import codec
 from prunefront.sparse_file import positions as coding
-from prunefront.sparse_file.codec import decode, encode
-from prunefront.sparse_file.values import BFLOAT16, DTYPES, KINDS
+from prunefront.sparse_file.codec import decode, encode, encode_each
+from prunefront.sparse_file.values import BFLOAT16, DTYPES, KINDS, channel_numbers
 from tests.helpers import ROOT, assert_one_line, python, randomized, small
 from tests.sparse_by_the_document import read, read_tensors
 
@@ -286,6 +286,16 @@ def test_kernels_of_depthwise_convolutions_have_a_scale_for_each_channel():
     assert len(unpacked(encode([kernel], "int5"))["values"]) == 6 + 2 * 2
 
 
+@given(
+    st.lists(st.integers(0, 39), unique=True), st.sampled_from([(40,), (8, 5), (5, 8), (2, 20, 1), (4, 1, 10), (1, 40)])
+)
+def test_channels_are_numbered_among_those_with_a_value(positions, shape):
+    channels = 20 if shape == (2, 20, 1) else shape[-1]
+    of_each = [position % channels for position in sorted(positions)]
+    found = channel_numbers(np.array(sorted(positions), np.int64), shape)
+    assert found.tolist() == [sorted(set(of_each)).index(channel) for channel in of_each]
+
+
 @pytest.mark.parametrize("values", KINDS[1:])
 @pytest.mark.parametrize("dtype", FLOATING)
 def test_nothing_becomes_zero_however_small(values, dtype):
@@ -331,6 +341,17 @@ def test_byte_order_and_layout_of_the_memory_do_not_matter():
     rows = np.arange(6, dtype=np.float32).reshape(2, 3)
     for other in (rows.astype(">f4"), np.asfortranarray(rows), np.repeat(rows, 2, axis=1)[:, ::2]):
         assert encode([other]) == encode([rows])
+
+
+@given(ARRAYS, st.integers(0, 2**32))
+def test_all_kinds_at_once_are_the_files_of_each_alone(arrays, seed):
+    rng = np.random.default_rng(seed)
+    arrays = [random_array(rng, *array, bits=False) for array in arrays]
+    arrays += [
+        np.float32([0, -0.0, 1, 0] * 9),
+        np.float32([[0, -0.0], [0, 0], [-0.0, 1]]),
+    ]  # stored if nothing is rounded
+    assert encode_each(arrays, KINDS) == [encode(arrays, values) for values in KINDS]
 
 
 # --- size
