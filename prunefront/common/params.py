@@ -247,6 +247,17 @@ class SmallDense(Levels, Training):
     pass
 
 
+class Runtime(Section):
+    portable: Flag = False
+    threads: Annotated[int, Field(ge=1, le=1024, strict=True)] | None = None
+
+    @model_validator(mode="after")
+    def _threads_said(self) -> Self:
+        if self.portable and self.threads is None:
+            raise ValueError("expected a number of threads, since it changes results, or portable: false")
+        return self
+
+
 class Pareto(Section):
     gate: Share
     axis: Axis = "sparsity"
@@ -301,6 +312,7 @@ class Params(Section):
 
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
     precision: Literal["float32", "mixed_bfloat16"]
+    runtime: Runtime = Runtime()
     data: Data
     model: Model
     recipes: dict[RecipeName, Recipe]

@@ -11,6 +11,7 @@ import numpy as np
 
 from prunefront.common.arrays import read_npz
 from prunefront.common.files import replacing
+from prunefront.common.machine import in_force
 from prunefront.common.runtime import keras, tf
 from prunefront.pruning.masks import Weights
 
@@ -25,6 +26,7 @@ class FinishedFits:
     def __init__(self, folder: Path, stage: str):
         self.folder = folder
         self.code = hashlib.sha256(f"{keras.__version__} {tf.__version__} {np.__version__}".encode())
+        self.code.update(json.dumps(in_force()).encode())
         for path in sorted(_imported(stage)):  # now: later the files may not be what is running
             self.code.update(path.read_bytes())
 
