@@ -1,4 +1,4 @@
-"""What a process may take from the machine: instructions, threads, and nothing that the user's environment sets."""
+"""What a process may take from the machine, its instructions and threads, and from the user's environment."""
 
 import os
 import platform
@@ -15,64 +15,78 @@ NEEDED = frozenset({"avx2", "fma", "f16c", "bmi1", "bmi2", "movbe"})
 
 PORTABLE = {
     "CUDA_VISIBLE_DEVICES": "-1",  # no GPU
-    "NPY_ENABLE_CPU_FEATURES": "X86_V3",  # NumPy's loops: AVX2 and FMA, no AVX-512
-    "ONEDNN_MAX_CPU_ISA": INSTRUCTIONS,  # its matrix products, which TensorFlow's other kernels call too
-    "OPENBLAS_CORETYPE": "Haswell",  # NumPy's and SciPy's matrix products
-    "TF_ENABLE_ONEDNN_OPTS": "0",  # otherwise TensorFlow decides by the processor
+    "NPY_ENABLE_CPU_FEATURES": "X86_V3",  # NumPy's loops: AVX2 and FMA, of its builds for more none
+    "ONEDNN_MAX_CPU_ISA": INSTRUCTIONS,
+    "OPENBLAS_CORETYPE": "Haswell",  # matrix products of NumPy and SciPy
+    "OPENBLAS_NUM_THREADS": "1",  # which a product of matrices is split between
+    # oneDNN's kernels go by their instruction set and the number of threads; Eigen's, the others that TensorFlow has,
+    # cut sums where the processor's caches end. Unset, TensorFlow chooses by the processor.
+    "TF_ENABLE_ONEDNN_OPTS": "1",
 }
 """The environment of a portable process, but for its threads."""
-FAMILIES = ("DNNL_", "GOTO_", "KMP_", "MKL_", "NPY_", "OMP_", "ONEDNN_", "OPENBLAS_", "TF_XLA_", "XLA_")
-"""What the variables that may move a result begin with: where results are portable, none but ours is left."""
-SINGLE = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTEROP_THREADS", "TF_NUM_INTRAOP_THREADS")
+FAMILIES = tuple(f"{family}_" for family in "CUDA DNNL GOTO KMP MKL NPY OMP ONEDNN OPENBLAS TENSORFLOW TF XLA".split())
+"""What the variables begin with that may move a result."""
+LOGS = "TF_CPP_"
+"""What those of them begin with that only say what TensorFlow logs."""
 
 
 def pin(runtime: Runtime) -> None:
-    """Sets the environment of this process and of those that it starts, before NumPy and TensorFlow read it.
+    """Sets the environment of this process, and of those that it starts, before NumPy and TensorFlow read it.
 
-    Where results are to be portable, what the environment said before counts for nothing.
+    Where results are to be portable, what the user's environment sets counts for nothing. A process that has already
+    read something else starts anew.
 
     Args:
         runtime: the section of the parameters.
 
     Raises:
-        InputError: portable results are asked for, and the processor has no AVX2.
+        InputError: portable results are asked for, and the processor cannot make them.
     """
+    before = dict(os.environ)
     if runtime.portable:
         _check_processor()
-        for name in [name for name in os.environ if name.startswith(FAMILIES)]:
+        for name in in_force():
             del os.environ[name]
+        if "glibc.cpu." in before.get("GLIBC_TUNABLES", ""):  # of which exp and sin of the C library depend
+            del os.environ["GLIBC_TUNABLES"]
     os.environ.update(variables(runtime))
+    has_read = "numpy" in sys.modules or "GLIBC_TUNABLES" in before.keys() - os.environ.keys()
+    if has_read and os.environ != before:
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ)
 
 
 def variables(runtime: Runtime) -> dict[str, str]:
-    """The environment variables that a process of these settings runs under."""
-    said = dict(PORTABLE) if runtime.portable else {}
-    if runtime.threads is not None:
-        count = str(runtime.threads)
-        said |= dict.fromkeys(("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), count)
-        said |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), count)
-    return said
+    """The environment variables that a process of these settings has."""
+    threads = {} if runtime.threads is None else dict.fromkeys(THREADS, str(runtime.threads))
+    return threads | (PORTABLE if runtime.portable else {})
 
 
 def in_force() -> dict[str, str]:
-    """The variables of this process's environment that may move a result."""
-    names = sorted({name for name in os.environ if name.startswith(FAMILIES)} | PORTABLE.keys() | set(SINGLE))
-    return {name: os.environ[name] for name in names if name in os.environ}
+    """The variables of this process's environment that may move a result, by their names in order."""
+    return {n: os.environ[n] for n in sorted(os.environ) if n.startswith(FAMILIES) and not n.startswith(LOGS)}
+
+
+def is_portable(runtime: Runtime) -> bool:
+    """Whether this process makes portable results: they are asked for, and its environment is set for them."""
+    return runtime.portable and in_force() == variables(runtime)
+
+
+def _check_processor() -> None:
+    kind, flags = platform.machine(), processor_flags()
+    if kind.lower() in ("x86_64", "amd64") and (flags is None or flags >= NEEDED):
+        return
+    lacking = f" without {', '.join(sorted(NEEDED - flags))}" if flags else ""
+    raise InputError(
+        f"runtime.portable: expected an x86-64 processor with {INSTRUCTIONS}; set runtime.portable: false, for results "
+        f"that hold on this kind of machine only. Received: {kind}{lacking}"
+    )
 
 
 def processor_flags() -> frozenset[str] | None:
-    """The flags of the processor as Linux names them; None where nothing says them."""
+    """What the processor can do, in Linux's names; None where the system does not say so in that way."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return None
     return next((frozenset(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), None)
-
-
-def _check_processor() -> None:
-    flags = processor_flags() if sys.platform == "linux" else NEEDED
-    if platform.machine().lower() not in ("x86_64", "amd64") or flags is None or not flags >= NEEDED:
-        raise InputError(
-            f"runtime.portable: expected an x86-64 processor with {INSTRUCTIONS}; set runtime.portable: false for results "
-            f"of this machine's own. Received: {platform.machine()} without"
-        )

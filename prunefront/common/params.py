@@ -349,6 +349,13 @@ class Params(Section):
         return () if section is None else section.levels
 
     @model_validator(mode="after")
+    def _portable_in_float32(self) -> Self:
+        # AVX2 has no bfloat16, and what stands in for it goes by the processor's caches
+        if self.runtime.portable and self.precision != "float32":
+            raise ValueError(f"runtime.portable: expected precision: float32, or false (received {self.precision})")
+        return self
+
+    @model_validator(mode="after")
     def _consistent(self) -> Self:
         if len(set(self.seeds)) != len(self.seeds):
             raise ValueError("seeds: expected each seed once")

@@ -11,7 +11,7 @@ from prunefront.common.files import alone, digest, replacing, write_json
 from prunefront.common.params import METHODS, NULL_BASELINES, Params
 from prunefront.frontier.figures import draw_frontier
 from prunefront.frontier.pareto import hypervolumes, scored, select
-from prunefront.frontier.summary import Dense, Submitted, Summary, Zeros
+from prunefront.frontier.summary import Dense, Submitted, Summary, Zeros, made_with
 from prunefront.models.certificate import certify
 from prunefront.models.weights import load_weights
 from prunefront.pipeline.points import COUNTED_OVER
@@ -115,6 +115,7 @@ def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool) 
         baseline=Dense(seed=run.seed, val_accuracy=float(dense["val_accuracy"]), test_accuracy=dense_accuracy),
         axis=axis,
         hypervolume=hypervolumes(points, axis),
+        runtime=made_with(run.params.runtime),
     )
     with alone(SUMMARY.with_suffix("")):  # for all files together: they belong to one run
         with replacing(SUBMITTED) as partial:

@@ -1,11 +1,13 @@
 """The result in a few numbers: what `metrics/pareto.json` holds."""
 
+from importlib.metadata import version
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from prunefront.common.files import read_json
-from prunefront.common.params import Axis
+from prunefront.common.machine import INSTRUCTIONS, is_portable
+from prunefront.common.params import Axis, Runtime
 from prunefront.pipeline.store import SUMMARY
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -48,6 +50,26 @@ class Dense(Part):
     test_accuracy: Share
 
 
+class Made(Part):
+    """What the results were made with; `instructions` are None where they are the machine's own."""
+
+    portable: bool
+    threads: int | None
+    instructions: str | None
+    versions: dict[str, str]
+
+
+def made_with(runtime: Runtime) -> Made:
+    """What results of this process are made with: its settings, and nothing that would differ between machines."""
+    portable = is_portable(runtime)
+    return Made(
+        portable=portable,
+        threads=runtime.threads,
+        instructions=INSTRUCTIONS if portable else None,
+        versions={package: version(package) for package in ("tensorflow", "keras", "numpy")},
+    )
+
+
 class Summary(Part):
     """The result; `axis` is what `hypervolume` and the frontier are taken over, beside the accuracy."""
 
@@ -55,6 +77,7 @@ class Summary(Part):
     baseline: Dense
     axis: Axis = "sparsity"
     hypervolume: dict[str, Share]
+    runtime: Made | None = None
 
 
 def read_summary() -> Summary:

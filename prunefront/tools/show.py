@@ -8,7 +8,7 @@ from rich.table import Table
 
 from prunefront.export.results import described, read_exports
 from prunefront.frontier.pareto import saving
-from prunefront.frontier.summary import read_summary
+from prunefront.frontier.summary import Made, read_summary
 from prunefront.pipeline.store import FRONTIER, PICTURE, SUBMITTED, SUMMARY, load_result
 from prunefront.tools.latency import BATCHES, THREADS, read_latency
 
@@ -54,12 +54,24 @@ def print_frontier() -> None:
     console.print(chosen, highlight=False)
     console.print(f"its zeros: {', '.join(counts)} parameters", highlight=False)
     console.print(f"weights {SUBMITTED}, picture {PICTURE}, all points {FRONTIER}, summary {SUMMARY}", highlight=False)
+    if summary.runtime is not None:
+        console.print(f"made {described_runtime(summary.runtime)}", highlight=False)
     exports = read_exports()
     for line in [] if exports is None else described(exports):
         console.print(f"export {line}", highlight=False)
     latency = read_latency()
     if latency is not None:
         print_latency(latency)
+
+
+def described_runtime(made: Made) -> str:
+    """How results were made, in a line."""
+    if made.portable:
+        how = f"portably: the same on every x86-64 machine with {made.instructions}"
+    else:
+        how = "with whatever the machine offers: another kind gives other results (runtime.portable: false)"
+    threads = "a thread per core" if made.threads is None else f"{made.threads} thread{'s' * (made.threads > 1)}"
+    return ", ".join([how, threads, *(f"{name} {number}" for name, number in made.versions.items())])
 
 
 def print_latency(latency: pd.DataFrame) -> None:
