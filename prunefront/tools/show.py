@@ -11,7 +11,7 @@ from prunefront.export.results import described, read_exports
 from prunefront.frontier.intervals import of_points, read_intervals
 from prunefront.frontier.names import method_name
 from prunefront.frontier.pareto import saving
-from prunefront.frontier.summary import Submitted, Summary, read_summary
+from prunefront.frontier.summary import Made, Submitted, Summary, read_summary
 from prunefront.pipeline.store import FRONTIER, INTERVALS, PICTURE, SUBMITTED, SUMMARY, load_result
 from prunefront.tools.latency import BATCHES, THREADS, read_latency
 
@@ -82,6 +82,8 @@ def print_frontier() -> None:
         console.print(line, highlight=False)
     console.print(f"its zeros: {', '.join(counts)} parameters", highlight=False)
     console.print(f"weights {SUBMITTED}, picture {PICTURE}, all points {FRONTIER}, summary {SUMMARY}", highlight=False)
+    if summary.runtime is not None:
+        console.print(f"made {described_runtime(summary.runtime)}", highlight=False)
     exports = read_exports()
     for line in [] if exports is None else described(exports):
         console.print(f"export {line}", highlight=False)
@@ -135,6 +137,16 @@ def judged(summary: Summary) -> list[str]:
         ]
         lines.append(f"other samples of the validation examples would submit: {'; '.join(first)}")
     return lines
+
+
+def described_runtime(made: Made) -> str:
+    """How results were made, in a line."""
+    if made.portable:
+        how = f"portably: the same on every x86-64 machine with {made.instructions}"
+    else:
+        how = "with whatever the machine offers: another kind gives other results (runtime.portable: false)"
+    threads = "a thread per core" if made.threads is None else f"{made.threads} thread{'s' * (made.threads > 1)}"
+    return ", ".join([how, threads, *(f"{name} {number}" for name, number in made.versions.items())])
 
 
 def print_latency(latency: pd.DataFrame) -> None:
