@@ -34,6 +34,7 @@ from prunefront.pipeline.store import (
 )
 from prunefront.pruning.masks import Weights
 from prunefront.pruning.saliency import ALLOCATIONS, Score, Sparing
+from prunefront.training.curves import Curves, curves_file, write_curves
 from prunefront.training.progress import Progress
 from prunefront.training.resume import FinishedFits
 from prunefront.training.trainer import Cost, Trainer, compile_classifier, evaluate
@@ -53,6 +54,7 @@ class Run:
         outputs: what its outputs mean.
         validation: the split that everything is chosen by.
         cost: what the stage has spent on training.
+        curves: the epochs of its fits.
         kept: further weights to be written, each to a folder of that name beside the stage's; None empties it.
     """
 
@@ -65,6 +67,7 @@ class Run:
     outputs: Outputs
     validation: Split
     cost: Cost = field(default_factory=Cost)
+    curves: Curves = field(default_factory=list)
     kept: dict[str, Weights | None] = field(default_factory=dict)
 
     @property
@@ -154,6 +157,7 @@ class Run:
             self.progress,
             teacher=teacher,
             cost=self.cost,
+            curves=self.curves,
             finished=self.finished,
             outputs=self.outputs,
             fingerprint=fingerprint(self.params.model),
@@ -230,6 +234,8 @@ def record(run: Run, points: Iterable[tuple[float, Weights]]) -> pd.DataFrame:
             progress.advance(
                 f"{level:.1%} -> sparsity {row['sparsity']:.4f}, validation accuracy {row['val_accuracy']:.4f}"
             )
+        if run.curves:
+            write_curves(curves_file(folder), run.curves)
         table = pd.DataFrame(rows, columns=COLUMNS)
         write_rows(stage, run.seed, table, asdict(run.cost))
     for name, kept in run.kept.items():

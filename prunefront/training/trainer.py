@@ -14,6 +14,7 @@ from prunefront.models.layers import freeze_layers
 from prunefront.models.outputs import LOGITS, Outputs
 from prunefront.pruning.masks import Masks, Weights
 from prunefront.pruning.schedules import Ramp
+from prunefront.training.curves import Curves, Epoch
 from prunefront.training.hold import hold_masks, prune_further
 from prunefront.training.progress import Progress
 from prunefront.training.recipes import augmented, distil, learning_rate, optimizer, scale_dropout, steps_per_epoch
@@ -51,6 +52,7 @@ class Trainer:
         progress: where each epoch is reported.
         teacher: the dense network for distillation, where the recipe asks for it.
         cost: adds up what the fits took.
+        curves: adds up the epochs of the fits.
         finished: keeps the result of each fit, so that an interrupted stage goes on at the next; None keeps nothing.
         outputs: what the network's outputs mean.
         fingerprint: a digest of what the network is made from.
@@ -64,6 +66,7 @@ class Trainer:
     progress: Progress
     teacher: "keras.Model | None" = None
     cost: Cost = field(default_factory=Cost)
+    curves: Curves = field(default_factory=list)
     finished: FinishedFits | None = None
     outputs: Outputs = LOGITS
     fingerprint: str = ""
@@ -128,8 +131,9 @@ class Trainer:
             key = self._key(self.finished, depends_on, start, masks)
             found = self.finished.load(key)
             if found is not None:
-                results, seconds = found
+                results, seconds, curve = found
                 self._spent(settings, seconds)
+                self.curves.append((label or "dense", curve))
                 self.progress.advance(f"{label}: trained before the stage was interrupted", settings.epochs)
                 return results
         scale_dropout(model, self.recipe.dropout)
@@ -150,9 +154,10 @@ class Trainer:
         self._fit(model, settings, ramp, kept, label)
         seconds = time.monotonic() - begun
         self._spent(settings, seconds)
+        self.curves.append((label or "dense", kept.curve))
         results = [model.get_weights(), *kept.weights]
         if self.finished is not None:
-            self.finished.save(key, results, seconds)
+            self.finished.save(key, results, seconds, kept.curve)
         return results
 
     def _key(self, finished: FinishedFits, depends_on: list[object], start: Weights | None, masks: Masks | None) -> str:
@@ -260,14 +265,17 @@ class _Ramping(keras.callbacks.Callback):
 
 
 class _Kept(keras.callbacks.Callback):
-    """Keeps the weights after one epoch, counted from 1; 0 keeps none."""
+    """Keeps what each epoch came to, and the weights after one of them, counted from 1; 0 keeps no weights."""
 
     def __init__(self, epoch: int):
         super().__init__()
         self.epoch = epoch
         self.weights: list[Weights] = []
+        self.curve: list[Epoch] = []
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        rate = float(self.model.optimizer.learning_rate)
+        self.curve.append(Epoch(**{name: (logs or {})[name] for name in Epoch._fields[:-1]}, learning_rate=rate))
         if epoch + 1 == self.epoch:
             self.weights.append(self.model.get_weights())
 
