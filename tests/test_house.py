@@ -60,7 +60,7 @@ FREE_OF_TENSORFLOW = [
             "export/processes.py",
         )
     ),
-    *(PACKAGE / name for name in ("frontier/pareto.py", "frontier/figures.py", "frontier/summary.py")),
+    *(PACKAGE / "frontier" / name for name in ("figures.py", "names.py", "pareto.py", "summary.py")),
 ]
 NOT_FREE = {PACKAGE / "common" / "runtime.py", PACKAGE / "data" / "batches.py"}
 
