@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "methods": TRAINING,
     "pipeline": TRAINING | {"graph"},
     "export": TRAINING | {"graph", "c_code", "pipeline"},
-    "frontier": {"pipeline", "training", "models", "common"},
+    "frontier": {"pipeline", "training", "models", "data", "common"},
     "tools": TRAINING | {"sources", "graph", "c_code", "pipeline", "export", "frontier"},
 }
 PACKAGE = ROOT / "prunefront"
@@ -60,7 +60,7 @@ FREE_OF_TENSORFLOW = [
             "export/processes.py",
         )
     ),
-    *(PACKAGE / "frontier" / name for name in ("figures.py", "names.py", "pareto.py", "summary.py")),
+    *(PACKAGE / "frontier" / name for name in ("confusion.py", "figures.py", "names.py", "pareto.py", "summary.py")),
 ]
 NOT_FREE = {PACKAGE / "common" / "runtime.py", PACKAGE / "data" / "batches.py"}
 

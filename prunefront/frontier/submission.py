@@ -9,6 +9,8 @@ import pandas as pd
 from prunefront.common.errors import InputError
 from prunefront.common.files import alone, digest, replacing, write_json
 from prunefront.common.params import METHODS, NULL_BASELINES, Params
+from prunefront.data.splits import Split
+from prunefront.frontier.confusion import NETWORKS, counted, rows_of, write_confusion
 from prunefront.frontier.figures import draw_frontier
 from prunefront.frontier.pareto import hypervolumes, scored, select
 from prunefront.frontier.summary import Dense, Submitted, Summary, Zeros
@@ -17,7 +19,7 @@ from prunefront.models.weights import load_weights
 from prunefront.pipeline.points import COUNTED_OVER
 from prunefront.pipeline.run import Run
 from prunefront.pipeline.store import FRONTIER, PICTURE, SUBMITTED, SUMMARY, load_rows, weights_file
-from prunefront.training.trainer import evaluate
+from prunefront.training.trainer import answers, evaluate
 
 
 def load_frontier(params: Params) -> pd.DataFrame:
@@ -123,7 +125,19 @@ def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool) 
         with replacing(FRONTIER) as partial:
             points.to_csv(partial, index=False, lineterminator="\n")
         draw_frontier(points, run.params.pareto.gate, chosen, PICTURE, axis)
+        write_confusion(_confusion(run, {"validation": run.validation, "test": test}, (dense, chosen)))
         write_json(SUMMARY, summary.model_dump())
+
+
+def _confusion(run: Run, splits: dict[str, Split], rows: Sequence[pd.Series]) -> list[tuple[str, ...]]:
+    """What the networks of two rows, the dense and the submitted, take each class of each split for."""
+    names, table = run.class_names, []
+    for network, row in zip(NETWORKS, rows, strict=True):
+        run.model.set_weights(load_weights(_measured(row)))
+        for split, examples in splits.items():
+            counts = counted(examples.y, answers(run.model, examples, run.outputs), len(names))
+            table += rows_of(network, split, counts, names)
+    return table
 
 
 def _measured(row: pd.Series) -> Path:

@@ -124,6 +124,11 @@ class Run:
         """Another stage's point of the same seed, see `load_nearest`."""
         return load_nearest(stage, self.seed, level)
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """In the order of their numbers."""
+        return read_class_names()
+
     def read(self, split: str) -> Split:
         """A prepared split as the network takes it."""
         return as_model_input(read_split(split), self.model)

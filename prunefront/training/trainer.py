@@ -5,6 +5,8 @@ from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
+import numpy as np
+
 from prunefront.common.errors import InputError
 from prunefront.common.params import Recipe, Training
 from prunefront.common.runtime import keras, tf
@@ -224,6 +226,15 @@ def evaluate(model: "keras.Model", split: Split) -> tuple[float, float]:
         raise _unfit(error) from None
     # The exact share: Keras's float32 accuracy would put 0.61000001 for 0.61.
     return round(result["accuracy"] * len(split.y)) / len(split.y), float(result["loss"])
+
+
+def answers(model: "keras.Model", split: Split, outputs: Outputs) -> np.ndarray:
+    """The class that a model takes each example for, shape (n,), int64; right ones are those that `evaluate` counts."""
+    x, y, _ = keras.utils.unpack_x_y_sample_weight(evaluable(split))
+    try:
+        return outputs.answers(model.predict(x, batch_size=256 if y is not None else None, verbose=0))
+    except tf.errors.OpError as error:
+        raise _unfit(error) from None
 
 
 def compile_classifier(
