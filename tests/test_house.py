@@ -60,7 +60,10 @@ FREE_OF_TENSORFLOW = [
             "export/processes.py",
         )
     ),
-    *(PACKAGE / "frontier" / name for name in ("confusion.py", "figures.py", "names.py", "pareto.py", "summary.py")),
+    *(
+        PACKAGE / "frontier" / name
+        for name in ("confusion.py", "figures.py", "intervals.py", "names.py", "pareto.py", "summary.py")
+    ),
 ]
 NOT_FREE = {PACKAGE / "common" / "runtime.py", PACKAGE / "data" / "batches.py"}
 

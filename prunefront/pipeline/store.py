@@ -19,6 +19,8 @@ from prunefront.pruning.masks import Weights
 FRONTIER = Path("metrics/frontier.csv")
 SUMMARY = Path("metrics/pareto.json")
 PICTURE = Path("metrics/pareto.png")
+INTERVALS = Path("metrics/intervals.csv")
+SENSITIVITY = Path("metrics/sensitivity.png")
 SUBMITTED = Path("models/submitted.weights.h5")
 
 
