@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "pipeline": TRAINING | {"graph"},
     "export": TRAINING | {"graph", "c_code", "pipeline"},
     "frontier": {"pipeline", "training", "models", "data", "common"},
+    "report": {"frontier", "export", "pipeline", "training", "models", "common"},
     "tools": TRAINING | {"sources", "graph", "c_code", "pipeline", "export", "frontier"},
 }
 PACKAGE = ROOT / "prunefront"
@@ -53,6 +54,7 @@ FREE_OF_TENSORFLOW = [
             "pipeline/store.py",
             "pipeline/stage.py",
             "export/formats.py",
+            "export/latency.py",
             "export/litert_file.py",
             "export/results.py",
             "export/runtimes.py",
@@ -60,6 +62,7 @@ FREE_OF_TENSORFLOW = [
             "export/processes.py",
         )
     ),
+    *sorted((PACKAGE / "report").glob("*.py")),
     *(
         PACKAGE / "frontier" / name
         for name in ("confusion.py", "figures.py", "intervals.py", "names.py", "pareto.py", "summary.py")
