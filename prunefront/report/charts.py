@@ -1,8 +1,7 @@
 """The interactive charts, as Vega-Lite specifications; the page holds the data once and puts them into each."""
 
 import math
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import altair as alt
 import pandas as pd
@@ -13,6 +12,14 @@ from prunefront.report.results import Results
 
 Spec = dict[str, Any]
 
+
+class Dataset(TypedDict):
+    """A table: the names of its columns, and its rows, in their order."""
+
+    columns: list[str]
+    rows: list[list[Any]]
+
+
 # Okabe and Ito's colours, told apart by the colour-blind; the shapes tell them apart in grey.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B8A800", "#000000")
 SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-left", "triangle-right")
@@ -20,9 +27,9 @@ NULL_COLOUR = "#8C8C8C"
 NULL_SHAPES = ("cross", "square", "triangle-up")
 
 AXIS_TITLES: dict[Axis, str] = {
-    "sparsity": "sparsity: zeros among all trainable parameters (log scale of what is left)",
-    "bytes": "bytes of a sparse file without loss (log scale, less to the right)",
-    "multiply_adds": "multiply-adds with non-zero weights per example (log scale, less to the right)",
+    "sparsity": "sparsity",
+    "bytes": "bytes of a sparse file",
+    "multiply_adds": "multiply-adds per example",
 }
 AXIS_NAMES: dict[Axis, str] = {"sparsity": "sparsity", "bytes": "bytes", "multiply_adds": "multiply-adds"}
 TICKS = (0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999)
@@ -55,16 +62,25 @@ def charts(results: Results) -> dict[str, Spec]:
     return specs
 
 
-def datasets(results: Results) -> dict[str, str]:
-    """The data of the charts, by name, as CSV."""
+def datasets(results: Results) -> dict[str, Dataset]:
+    """The data of the charts, by name: numbers to six digits, null where there are none."""
     tables = {"points": _points(results), "means": _means(results), "submitted": _submitted(results)}
     if len(results.layers):
         tables["layers"] = _layers(results)
     if len(results.curves):
-        tables["curves"] = results.curves[
-            ["name", "seed", "fit", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
-        ]
-    return {name: table.to_csv(index=False, lineterminator="\n", float_format="%.6g") for name, table in tables.items()}
+        measured = ["loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"]
+        tables["curves"] = results.curves[["name", "seed", "fit", "epoch", *measured]]
+    return {name: Dataset(columns=table.columns.tolist(), rows=_rows(table)) for name, table in tables.items()}
+
+
+def _rows(table: pd.DataFrame) -> list[list[Any]]:
+    return [[_short(value) for value in row] for row in table.astype(object).to_numpy().tolist()]
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    return value
 
 
 def _points(results: Results) -> pd.DataFrame:
@@ -115,13 +131,11 @@ def frontier(results: Results, axis: Axis) -> Spec:
     )
     shown = "indexof(shown, datum.name) >= 0"
     points, means = alt.Chart(_data("points")), alt.Chart(_data("means")).transform_filter(shown)
-    bounded = means.transform_filter("isValid(datum.val_low)").encode(x=x, y=alt.Y("val_low:Q"), y2="val_high:Q")
     parts = [
         points.transform_filter(f"datum.on_frontier && {shown}")
         .mark_line(color="#d4d4d4", strokeWidth=8, strokeCap="round", strokeJoin="round")
         .encode(x=x, y=y),
-        bounded.transform_filter("!datum.lonely").mark_area(opacity=0.14).encode(color=colour),
-        bounded.transform_filter("datum.lonely").mark_rule(opacity=0.5, strokeWidth=2).encode(color=colour),
+        *(_bands(means, x, colour) if results.sure else []),
         means.mark_line(strokeWidth=1.5).encode(x=x, y=y, color=colour),
         alt.Chart(alt.InlineData(values=[{"gate": gate}]))
         .mark_rule(strokeDash=[3, 3], color="#333333")
@@ -138,6 +152,17 @@ def frontier(results: Results, axis: Axis) -> Spec:
     return _finished(
         chart, 420, f"Validation accuracy over {AXIS_NAMES[axis]} of every operating point, one series for each method"
     )
+
+
+def _bands(means: alt.Chart, x: alt.X, colour: alt.Color) -> list[alt.Chart]:
+    """The intervals of the means: an area, and where a method has but one level a bar."""
+    bounded = means.transform_filter("datum.val_low != null").encode(
+        x=x, y=alt.Y("val_low:Q"), y2="val_high:Q", color=colour
+    )
+    return [
+        bounded.transform_filter("!datum.lonely").mark_area(opacity=0.14),
+        bounded.transform_filter("datum.lonely").mark_rule(opacity=0.5, strokeWidth=2),
+    ]
 
 
 STAR = "M0,-1 L0.2245,-0.309 L0.951,-0.309 L0.363,0.118 L0.588,0.809 L0,0.382 L-0.588,0.809 L-0.363,0.118 " + (
@@ -200,7 +225,15 @@ def layers(results: Results) -> Spec:
             color=alt.Color(
                 "share:Q",
                 scale=alt.Scale(type="threshold", domain=list(STEPS), range=list(BLUES)),
-                legend=alt.Legend(title="zeros in the layer", format="~%", orient="bottom", gradientLength=240),
+                legend=alt.Legend(
+                    title="zeros in the layer",
+                    format="~%",
+                    orient="bottom",
+                    type="symbol",
+                    symbolType="square",
+                    symbolSize=160,
+                    columns=5,
+                ),
             ),
             tooltip=[
                 alt.Tooltip("layer:N"),
@@ -243,7 +276,7 @@ def curve(results: Results, kind: str) -> Spec:
             strokeDash=alt.StrokeDash(
                 "split:N",
                 scale=alt.Scale(domain=list(keys.values()), range=[[3, 2], [1, 0]]),
-                legend=alt.Legend(title=None, orient="top"),
+                legend=alt.Legend(title=None, orient="top", symbolType="stroke", symbolSize=300),
             ),
             detail="seed:N",
             tooltip=[
@@ -266,19 +299,8 @@ def level_text(level: float) -> str:
 
 
 def _data(name: str) -> alt.NamedData:
-    """A table of `datasets`, of which these columns are text although they may look like numbers."""
-    texts: dict[str, Sequence[str]] = {"points": ("name", "interval"), "layers": ("name", "level", "layer")}
-    texts |= {"means": ("name",), "curves": ("name", "fit")}
-    numbers = {
-        "points": ("val_accuracy", "test_accuracy", "target_sparsity", *AXES),
-        "means": ("val_accuracy", "val_low", "val_high", *AXES),
-        "submitted": ("val_accuracy", *AXES),
-        "layers": ("share", "weights"),
-        "curves": ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate"),
-    }
-    parse: dict[str, Any] = dict.fromkeys(texts.get(name, ()), "string") | dict.fromkeys(numbers[name], "number")
-    parse |= {"points": {"on_frontier": "boolean"}, "means": {"lonely": "boolean"}}.get(name, {})
-    return alt.NamedData(name=name, format=alt.CsvDataFormat(type="csv", parse=parse))
+    """A table of `datasets`."""
+    return alt.NamedData(name=name)
 
 
 def _finished(chart: Any, height: int, description: str) -> Spec:

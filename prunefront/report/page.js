@@ -2,6 +2,9 @@
 (() => {
   const read = (id) => JSON.parse(document.getElementById(id).textContent);
   const specs = read("specs"), datasets = read("datasets");
+  for (const [name, { columns, rows }] of Object.entries(datasets)) {
+    datasets[name] = rows.map((row) => Object.fromEntries(row.map((value, i) => [columns[i], value])));
+  }
   const views = {};
 
   // The expressions are interpreted, so that the page needs no leave to run code made from text.
@@ -10,7 +13,7 @@
   async function draw(place, name, values) {
     const params = (specs[name].params || []).map((p) => (p.name in values ? { ...p, value: values[p.name] } : p));
     views[place]?.finalize();
-    views[place] = await vegaEmbed("#chart-" + place, { ...specs[name], datasets, params }, options);
+    views[place] = await vegaEmbed("#chart-" + place, { ...specs[name], datasets: { ...specs[name].datasets, ...datasets }, params }, options);
     return views[place].view.runAsync();
   }
 

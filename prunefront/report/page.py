@@ -104,7 +104,7 @@ def render(results: Results, here: Here | None = None) -> str:
         confusion=tables.confusion_tables(results),
         costs=[table for table in (tables.training_table(results), tables.exports_table(results)) if table is not None],
         answers={heading: list(items) for heading, items in groupby(checklist, lambda answer: answer.heading)},
-        parameters=tables.parameters_table(results.params.model_dump(mode="json")),
+        parameters=tables.parameters_tables(results.params.model_dump(mode="json")),
         versions=_versions(here),
         here=here,
         css=(HERE / "page.css").read_text(encoding="utf-8"),

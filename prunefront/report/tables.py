@@ -202,9 +202,17 @@ def training_table(results: Results) -> Table | None:
     return Table("Training", ["stage", "seed", "fits", "epochs", *images_heading], rows, True)
 
 
-def parameters_table(parameters: dict[str, Any]) -> Table:
-    """Every parameter by its dotted name."""
-    return Table("Parameters", ["parameter", "value"], [[text(name), text(value)] for name, value in _flat(parameters)])
+def parameters_tables(parameters: dict[str, Any]) -> list[Table]:
+    """Every parameter, a table for each section; those outside of sections come first."""
+    sections = {"": {name: value for name, value in parameters.items() if not isinstance(value, dict)}}
+    for name, value in parameters.items():
+        deeper = isinstance(value, dict) and value and all(isinstance(inner, dict) for inner in value.values())
+        sections |= {f"{name}.{inner}": value[inner] for inner in value} if deeper else {}
+        sections |= {name: value} if isinstance(value, dict) and not deeper else {}
+    return [
+        Table(name or "general", ["parameter", "value"], [[text(key), text(value)] for key, value in _flat(section)])
+        for name, section in sections.items()
+    ]
 
 
 def _flat(content: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
