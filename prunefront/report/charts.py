@@ -4,6 +4,7 @@ import math
 from typing import Any, TypedDict
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from prunefront.common.params import Axis
@@ -35,6 +36,7 @@ AXIS_NAMES: dict[Axis, str] = {"sparsity": "sparsity", "bytes": "bytes", "multip
 TICKS = (0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999)
 STEPS = (0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.999)
 """Where the colour of the heat map changes: sparsities, finer where they matter."""
+STEP_NAMES = [f"under {100 * STEPS[0]:g}%", *(f"from {100 * step:g}%" for step in STEPS)]
 BLUES = ("#f7fbff", "#deebf7", "#c6dbef", "#9ecae1", "#6baed6", "#4292c6", "#2171b5", "#08519c", "#08306b")
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-serif"
 
@@ -207,7 +209,9 @@ def _layers(results: Results) -> pd.DataFrame:
     rows = results.layers.assign(level=[level_text(level) for level in results.layers["target_sparsity"]])
     keys = ["name", "level", "layer"]
     summed = rows.groupby(keys, sort=False)[["zeros", "weights"]].sum().reset_index()
-    return summed.assign(share=summed["zeros"] / summed["weights"])[[*keys, "share", "weights"]]
+    share = summed["zeros"] / summed["weights"]
+    step = [STEP_NAMES[i] for i in np.searchsorted(STEPS, share, side="right")]
+    return summed.assign(share=share, step=step)[[*keys, "share", "step", "weights"]]
 
 
 def layers(results: Results) -> Spec:
@@ -223,16 +227,16 @@ def layers(results: Results) -> Spec:
             x=alt.X("level:O", sort=levels, title="target sparsity", axis=alt.Axis(labelAngle=-60)),
             y=alt.Y("layer:N", title=None, scale=alt.Scale(domain=names), axis=alt.Axis(labelLimit=130)),
             color=alt.Color(
-                "share:Q",
-                scale=alt.Scale(type="threshold", domain=list(STEPS), range=list(BLUES)),
+                "step:N",
+                scale=alt.Scale(domain=STEP_NAMES, range=list(BLUES)),
                 legend=alt.Legend(
                     title="zeros in the layer",
-                    format="~%",
                     orient="bottom",
-                    type="symbol",
                     symbolType="square",
-                    symbolSize=160,
-                    columns=5,
+                    symbolSize=180,
+                    symbolStrokeColor="#8c8c8c",
+                    symbolStrokeWidth=0.5,
+                    columns=3,
                 ),
             ),
             tooltip=[
@@ -276,7 +280,9 @@ def curve(results: Results, kind: str) -> Spec:
             strokeDash=alt.StrokeDash(
                 "split:N",
                 scale=alt.Scale(domain=list(keys.values()), range=[[3, 2], [1, 0]]),
-                legend=alt.Legend(title=None, orient="top", symbolType="stroke", symbolSize=300),
+                legend=alt.Legend(
+                    title=None, orient="top", symbolType="stroke", symbolSize=300, symbolStrokeColor="black"
+                ),
             ),
             detail="seed:N",
             tooltip=[

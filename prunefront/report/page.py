@@ -24,6 +24,7 @@ from prunefront.report.results import Results, read_results
 from prunefront.report.tables import Cell, Table, count, text
 
 PACKAGES = ("prunefront", "tensorflow", "keras", "numpy", "scikit-learn", "zstandard", "altair", "vl-convert-python")
+VEGA_LICENSE = "Vega, Vega-Lite and Vega-Embed: copyright University of Washington Interactive Data Lab, BSD-3-Clause"
 HERE = Path(__file__).parent
 GLYPHS = {
     "circle": "M-4,0a4,4 0 1,0 8,0a4,4 0 1,0 -8,0Z",
@@ -108,6 +109,7 @@ def render(results: Results, here: Here | None = None) -> str:
         versions=_versions(here),
         here=here,
         css=(HERE / "page.css").read_text(encoding="utf-8"),
+        license=VEGA_LICENSE,
         script=(HERE / "page.js").read_text(encoding="utf-8"),
         vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
         specs=_json(specs),

@@ -197,7 +197,7 @@ def training_table(results: Results) -> Table | None:
     for (stage, seed), curve in results.curves.groupby(["stage", "seed"], sort=False):
         images = [] if results.prepared is None else [count(len(curve) * results.prepared.train)]
         fits = int((curve["epoch"] == 1).sum())
-        rows.append([text(method_name(str(stage))), text(seed), count(fits), count(len(curve)), *images])
+        rows.append([text(method_name(str(stage))), count(int(str(seed))), count(fits), count(len(curve)), *images])
     images_heading = [] if results.prepared is None else ["examples seen"]
     return Table("Training", ["stage", "seed", "fits", "epochs", *images_heading], rows, True)
 
