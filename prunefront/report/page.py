@@ -9,7 +9,6 @@ from platform import python_version
 from typing import Any
 
 import jinja2
-import vl_convert
 
 from prunefront.common.files import replacing
 from prunefront.common.machine import machine
@@ -22,9 +21,9 @@ from prunefront.report.charts import AXIS_NAMES, axes_of, charts, datasets, styl
 from prunefront.report.checklist import answers
 from prunefront.report.results import Results, read_results
 from prunefront.report.tables import Cell, Table, count, text
+from prunefront.report.vega import LICENSE, vega
 
 PACKAGES = ("prunefront", "tensorflow", "keras", "numpy", "scikit-learn", "zstandard", "altair", "vl-convert-python")
-VEGA_LICENSE = "Vega, Vega-Lite and Vega-Embed: copyright University of Washington Interactive Data Lab, BSD-3-Clause"
 HERE = Path(__file__).parent
 GLYPHS = {
     "circle": "M-4,0a4,4 0 1,0 8,0a4,4 0 1,0 -8,0Z",
@@ -109,9 +108,9 @@ def render(results: Results, here: Here | None = None) -> str:
         versions=_versions(here),
         here=here,
         css=(HERE / "page.css").read_text(encoding="utf-8"),
-        license=VEGA_LICENSE,
+        license=LICENSE,
         script=(HERE / "page.js").read_text(encoding="utf-8"),
-        vega=vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;"),
+        vega=vega(),
         specs=_json(specs),
         datasets=_json(datasets(results)),
     )
