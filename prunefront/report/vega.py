@@ -1,10 +1,13 @@
 """Vega, which draws the charts in a browser, put into pages: none of them fetches anything."""
 
+from functools import cache
+
 import vl_convert
 
 LICENSE = "Vega, Vega-Lite and Vega-Embed: copyright University of Washington Interactive Data Lab, BSD-3-Clause"
 
 
+@cache
 def vega() -> str:
     """A script with Vega, Vega-Lite and Vega-Embed, 0.9 MB, that defines `vegaEmbed`."""
     return vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
