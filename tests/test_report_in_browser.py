@@ -9,7 +9,7 @@ import pytest
 from prunefront.common.params import load_params
 from prunefront.report.page import write_report
 from tests.helpers import ROOT, run
-from tests.report_by_hand import LAYERS, write_run
+from tests.report_by_hand import write_run
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge", "microsoft-edge")
@@ -69,10 +69,7 @@ def test_every_chart_is_there_and_no_name_is_run_as_code(opened, file):
     assert page.locator(".chart svg.marks").count() == 4
     assert points(page).count() == 10
     assert page.title() == "Accuracy against sparsity: gradual magnitude at 90.00%"
-    assert (
-        page.locator(f'#chart-layers text:text-is("{LAYERS[0]}")').count()
-        + page.locator("#chart-layers text", has_text="</script>").count()
-    )
+    assert page.locator("#chart-layers text", has_text="</script>").count() == 1
     boxes = [chart.bounding_box() for chart in page.locator(".chart svg.marks").all()]
     assert all(box["width"] > 300 and box["height"] > 100 for box in boxes)
 
@@ -94,7 +91,7 @@ def test_a_press_on_the_legend_hides_a_method_and_another_shows_it(opened, file)
     playwright.expect(points(page, "global magnitude")).to_have_count(0)
     assert points(page).count() == 4
     assert button.get_attribute("aria-pressed") == "false"
-    page.get_by_label("bytes").check()  # it stays hidden over another axis
+    page.get_by_role("radio", name="bytes").check()  # it stays hidden over another axis
     playwright.expect(page.locator("#chart-frontier text", has_text="bytes of a sparse file")).to_have_count(1)
     assert points(page).count() == 4
     button.press("Enter")
@@ -106,29 +103,31 @@ def test_the_wheel_zooms_and_a_double_click_goes_back(opened, file):
     labels = page.locator("#chart-frontier .role-axis-label text")
 
     def ticks():
-        return labels.all_inner_texts()
+        return sorted(labels.all_text_contents())  # Vega draws those that come back last
 
     before = ticks()
-    box = page.locator("#chart-frontier svg").bounding_box()
+    box = page.locator("#chart-frontier svg.marks").bounding_box()
     place = box["x"] + box["width"] / 2, box["y"] + box["height"] / 3
     page.mouse.move(*place)
     page.mouse.wheel(0, -400)
-    playwright.expect(labels).not_to_have_text(before)
+    page.wait_for_timeout(300)
+    assert ticks() != before
     page.mouse.dblclick(*place)
-    playwright.expect(labels).to_have_text(before)
+    page.wait_for_timeout(300)
+    assert ticks() == before
 
 
 def test_a_method_is_chosen_for_layers_and_curves(opened, file):
     page = opened(file)
     cells = page.locator('#chart-layers path[aria-roledescription="rect mark"]')
     assert cells.count() == 2 * 3  # two layers, three levels
-    page.get_by_label("Method").first.select_option("gradual magnitude")
+    page.locator("#select-layers").select_option("gradual magnitude")
     playwright.expect(cells).to_have_count(2)
     legend = page.locator("#chart-curves-loss .role-legend-label text")
-    assert "dense" in legend.all_inner_texts()
-    page.get_by_label("Method").last.select_option("gradual magnitude")
+    assert "dense" in legend.all_text_contents()
+    page.locator("#select-curves").select_option("gradual magnitude")
     playwright.expect(legend.filter(has_text="90.00%")).to_have_count(1)
-    assert "dense" not in legend.all_inner_texts()
+    assert "dense" not in legend.all_text_contents()
 
 
 def test_a_press_on_a_heading_sorts_the_table(opened, file):
@@ -163,10 +162,8 @@ def test_printed_nothing_is_cut(opened, file, tmp_path):
     page = opened(file)  # drawn at the width of a screen
     page.emulate_media(media="print")
     page.set_viewport_size({"width": A4, "height": 1000})
-    wide = (
-        "[...document.querySelectorAll('table, .chart svg')].filter(e => e.getBoundingClientRect().right > innerWidth)"
-    )
-    assert page.evaluate(f"{wide}.length") == 0
+    right = "[...document.querySelectorAll('table, .chart svg')].map(part => part.getBoundingClientRect().right)"
+    assert max(page.evaluate(right)) <= A4
     assert page.locator("#chart-frontier svg.marks").is_visible()
     assert not page.locator("nav").is_visible()
     page.pdf(path=tmp_path / "page.pdf", format="A4")

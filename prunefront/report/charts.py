@@ -134,7 +134,7 @@ def frontier(results: Results, axis: Axis) -> Spec:
     shown = "indexof(shown, datum.name) >= 0"
     points, means = alt.Chart(_data("points")), alt.Chart(_data("means")).transform_filter(shown)
     parts = [
-        points.transform_filter(f"datum.on_frontier && {shown}")
+        points.transform_filter("datum.on_frontier")
         .mark_line(color="#d4d4d4", strokeWidth=8, strokeCap="round", strokeJoin="round")
         .encode(x=x, y=y),
         *(_bands(means, x, colour) if results.sure else []),
@@ -161,10 +161,8 @@ def _bands(means: alt.Chart, x: alt.X, colour: alt.Color) -> list[alt.Chart]:
     bounded = means.transform_filter("datum.val_low != null").encode(
         x=x, y=alt.Y("val_low:Q"), y2="val_high:Q", color=colour
     )
-    return [
-        bounded.transform_filter("!datum.lonely").mark_area(opacity=0.14),
-        bounded.transform_filter("datum.lonely").mark_rule(opacity=0.5, strokeWidth=2),
-    ]
+    lonely = alt.condition("datum.lonely", alt.value(0.5), alt.value(0))
+    return [bounded.mark_area(opacity=0.14), bounded.mark_rule(strokeWidth=2).encode(opacity=lonely)]
 
 
 STAR = "M0,-1 L0.2245,-0.309 L0.951,-0.309 L0.363,0.118 L0.588,0.809 L0,0.382 L-0.588,0.809 L-0.363,0.118 " + (
