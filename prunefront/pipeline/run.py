@@ -35,6 +35,7 @@ from prunefront.pipeline.store import (
 from prunefront.pruning.masks import Weights
 from prunefront.pruning.saliency import ALLOCATIONS, Score, Sparing
 from prunefront.training.curves import Curves, curves_file, write_curves
+from prunefront.training.network import Networks
 from prunefront.training.progress import Progress
 from prunefront.training.resume import FinishedFits
 from prunefront.training.trainer import Cost, Trainer, compile_classifier, evaluate
@@ -56,6 +57,7 @@ class Run:
         cost: what the stage has spent on training.
         curves: the epochs of its fits.
         kept: further weights to be written, each to a folder of that name beside the stage's; None empties it.
+        networks: what its fits train, shared with the runs of other seeds.
     """
 
     stage: str
@@ -69,6 +71,7 @@ class Run:
     cost: Cost = field(default_factory=Cost)
     curves: Curves = field(default_factory=list)
     kept: dict[str, Weights | None] = field(default_factory=dict)
+    networks: Networks = field(default_factory=Networks)
 
     @property
     def settings(self) -> Any:
@@ -149,10 +152,6 @@ class Run:
         """A trainer on the training split, by the recipe that the settings name."""
         recipe = self.params.recipes[self.settings.recipe]
         train = self.read("train")
-        teacher = None
-        if recipe.distillation > 0:
-            teacher = self.make_model()
-            teacher.set_weights(self.dense)
         return Trainer(
             self.make_model,
             train,
@@ -160,22 +159,24 @@ class Run:
             self.seed,
             recipe,
             self.progress,
-            teacher=teacher,
+            teacher=self.dense if recipe.distillation > 0 else None,
             cost=self.cost,
             curves=self.curves,
             finished=self.finished,
             outputs=self.outputs,
             fingerprint=fingerprint(self.params.model),
+            networks=self.networks,
         )
 
 
-def open_run(stage: str, params: Params, seed: int) -> Run:
+def open_run(stage: str, params: Params, seed: int, networks: Networks | None = None) -> Run:
     """Seeds everything, reads the validation split and builds the network.
 
     Args:
         stage: its name.
         params: the parameters of the run.
         seed: the replicate.
+        networks: see `Run`.
 
     Raises:
         InputError: the data are not prepared, or the network cannot be made or does not fit.
@@ -197,7 +198,7 @@ def open_run(stage: str, params: Params, seed: int) -> Run:
         )
     outputs = find_outputs(model, classes, validation.x[:4], params.model.outputs)
     compile_classifier(model, outputs=outputs)
-    return Run(stage, params, seed, make_model, model, weights, outputs, validation)
+    return Run(stage, params, seed, make_model, model, weights, outputs, validation, networks=networks or Networks())
 
 
 def _alike(make_model: Callable[[], "keras.Model"], kind: object, builder: str) -> "keras.Model":
