@@ -1,18 +1,18 @@
 """A run's results as a folder to keep: small files that Git can hold, without the pipeline around them."""
 
 import os
-import platform
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, NonNegativeFloat, NonNegativeInt
 
 from prunefront.common.errors import InputError
-from prunefront.common.files import digest, read_json, replacing_folder, write_json
+from prunefront.common.files import replacing_folder, write_json
+from prunefront.common.machine import processor
 from prunefront.common.params import STAGES, Params
 from prunefront.common.runtime import tf
+from prunefront.export.latency import LATENCY, read_latency
 from prunefront.export.results import TABLE, read_exports
 from prunefront.frontier.intervals import of_points, read_intervals
 from prunefront.frontier.summary import read_summary
@@ -23,27 +23,16 @@ from prunefront.pipeline.store import (
     FRONTIER,
     INTERVALS,
     PICTURE,
+    REPORT,
     SENSITIVITY,
     SUBMITTED,
     SUMMARY,
-    cost_file,
+    load_cost,
     load_result,
-    rows_file,
 )
-from prunefront.tools.latency import LATENCY, read_latency
 
 PUBLISHED = {"frontier.csv", "pareto.json", "pareto.png", "params.yaml", "cost.json", "submitted.npz"}
-OPTIONAL = {"exports.csv", "latency.csv", "intervals.csv", "sensitivity.png"}
-
-
-class Spent(BaseModel, allow_inf_nan=False):
-    """What a stage's last run spent, see `trainer.Cost`, and the digest of the rows that it wrote."""
-
-    rows_sha256: str
-    epochs: NonNegativeInt
-    images: NonNegativeInt = 0
-    forward_passes: NonNegativeInt = 0
-    seconds: NonNegativeFloat = 0.0
+OPTIONAL = {"exports.csv", "latency.csv", "intervals.csv", "sensitivity.png", "report.html"}
 
 
 def publish(run: Run, params_file: Path, folder: Path) -> None:
@@ -80,7 +69,7 @@ def publish(run: Run, params_file: Path, folder: Path) -> None:
         arrays = {name.replace("/", "."): array for name, array in load_named_weights(SUBMITTED).items()}
         np.savez_compressed(partial / "submitted.npz", allow_pickle=False, **arrays)
         write_json(partial / "cost.json", cost(run))
-        for path in (INTERVALS, SENSITIVITY):
+        for path in (INTERVALS, SENSITIVITY, REPORT):
             if path.exists():
                 shutil.copyfile(path, partial / path.name)
         for table, path in ((read_exports(), TABLE), (read_latency(), LATENCY)):
@@ -100,18 +89,15 @@ def cost(run: Run) -> dict[str, Any]:
     stages: dict[str, Any] = {}
     for stage in ("baseline", *STAGES):
         for seed in run.params.seeds:
-            path, rows = cost_file(stage, seed), rows_file(stage, seed)
-            if not (path.exists() and rows.exists()):
+            spent = load_cost(stage, seed)
+            if spent is None or spent.epochs == 0:
                 continue
-            spent = read_json(path, Spent)
-            if spent.rows_sha256 != digest(rows) or spent.epochs == 0:
-                continue  # of another run than these results, or nothing
             numbers = spent.model_dump(exclude={"rows_sha256"})
             stages.setdefault(stage, {})[str(seed)] = numbers | {"multiply_adds": dense * spent.forward_passes}
     return {
         "multiply_adds_per_example": {"dense": dense, "submitted": multiply_adds(model, weights, example)},
         "training": stages,
-        "machine": f"{_processor()}, {os.cpu_count()} cores, TensorFlow {tf.__version__}",
+        "machine": f"{processor()}, {os.cpu_count()} cores, TensorFlow {tf.__version__}",
     }
 
 
@@ -122,12 +108,3 @@ def _operating_points(params: Params) -> set[tuple[str, int, float]]:
 
 def _names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
-
-
-def _processor() -> str:
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        names = [line for line in information.read_text(encoding="utf-8").splitlines() if line.startswith("model name")]
-        if names:
-            return names[0].split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
