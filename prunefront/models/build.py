@@ -18,7 +18,7 @@ from prunefront.common.runtime import keras
 from prunefront.data.batches import at_hand, converted
 from prunefront.data.splits import Split
 from prunefront.models.built_in import build_network
-from prunefront.models.layers import layers_of
+from prunefront.models.layers import check_not_quantized, layers_of
 from prunefront.models.model_files import import_own, load_model, own_code
 from prunefront.models.weights import check_shapes, layout, load_weights
 from prunefront.pruning.masks import Weights
@@ -70,12 +70,7 @@ def build_model(params: Model, input_shape: tuple[int, ...], classes: int, width
             f"merges the adapters into a file, which is model.weights for the same network without enable_lora and "
             f"lora_rank. Received: adapters in {adapted[0]}"
         )
-    quantized = [path for path, layer in layers_of(model) if getattr(layer, "quantization_mode", None) is not None]
-    if quantized:
-        raise InputError(
-            f"{origin}: expected kernels of floats, which can be trained; prune first, quantize then. "
-            f"Received: a quantized layer, {quantized[0]}"
-        )
+    check_not_quantized(model, origin)
     return model
 
 
@@ -185,6 +180,10 @@ def _loaded_by_keras(params: Model, model: "keras.Model", origin: str) -> Weight
         return model.get_weights()
     except Exception as error:  # Keras raises what it comes upon
         refusal = InputError(f"{origin}: expected weights of this network. Received: {cause(error)}")
+    if any(array.dtype == np.int8 for array in load_weights(params.weights)):
+        raise InputError(
+            f"{origin}: expected kernels of floats; save the weights before they are quantized. Received: int8"
+        )
     if params.application is None:
         raise refusal from None
     body = keras.Model(model.inputs, _head(model).input)

@@ -17,7 +17,7 @@ from prunefront.data.splits import Split, read_class_names, read_split
 from prunefront.models.build import as_model_input, build_model, fingerprint, starting_weights
 from prunefront.models.certificate import certify
 from prunefront.models.counts import count, describe
-from prunefront.models.layers import WeightInfo, describe_weights, layers_of
+from prunefront.models.layers import WeightInfo, describe_weights, layers_of, no_kernel
 from prunefront.models.multiply_adds import uses
 from prunefront.models.outputs import Outputs, find_outputs
 from prunefront.models.weights import check_shapes, load_weights, save_weights
@@ -181,11 +181,9 @@ def open_run(stage: str, params: Params, seed: int) -> Run:
         make_model = partial(_alike, make_model, _kind(model), params.model.builder)
     validation = as_model_input(validation, model)
     weights = describe_weights(model, params.prune.biases, params.prune.include, params.prune.exclude)
-    if not any(weight.prunable for weight in weights):
-        raise InputError(
-            "Expected a model with trainable kernels, embeddings or biases to prune (prune.biases, prune.include, "
-            "prune.exclude). Received: one without; `prunefront inspect` lists its layers"
-        )
+    nothing = no_kernel(weights)
+    if nothing is not None:
+        raise InputError(nothing)
     outputs = find_outputs(model, classes, validation.x[:4], params.model.outputs)
     compile_classifier(model, outputs=outputs)
     return Run(stage, params, seed, make_model, model, weights, outputs, validation)
