@@ -186,7 +186,7 @@ def _loaded_by_keras(params: Model, model: "keras.Model", origin: str) -> Weight
         )
     if params.application is None:
         raise refusal from None
-    body = keras.Model(model.inputs, _head(model).input)
+    body = keras.Model(model.inputs, head(model).input)
     with contextlib.suppress(Exception):
         _load_into(body, params.weights)
         return model.get_weights()
@@ -217,7 +217,7 @@ def _values(array: np.ndarray) -> bytes:
     return array.astype(np.float32).tobytes()
 
 
-def _head(model: "keras.Model") -> "keras.Layer":
+def head(model: "keras.Model") -> "keras.Layer":
     """The last layer that has weights."""
     return next(layer for layer in reversed(model.layers) if layer.weights)
 
@@ -273,7 +273,7 @@ def _application(name: str, input_shape: tuple[int, ...], classes: int) -> "kera
 def _with_new_head(weights: Weights, model: "keras.Model") -> Weights:
     """The weights of a file, with the model's own for the last layer where the file has none or others."""
     own = model.get_weights()
-    body = len(own) - len(_head(model).weights)
+    body = len(own) - len(head(model).weights)
     fits = len(weights) in (body, len(own)) and all(
         given.shape == mine.shape for given, mine in zip(weights[:body], own[:body], strict=True)
     )

@@ -36,6 +36,7 @@ class FirstLook:
             as they are.
         pixel_range: what uint8 images are scaled to: what the parameters say, or else what the network takes.
         doubts: what works but may be meant otherwise, a line each.
+        brings_weights: whether a file or function of the user's gives the weights that the run starts from.
     """
 
     params: Params
@@ -46,6 +47,7 @@ class FirstLook:
     takes: PixelRange
     pixel_range: PixelRange
     doubts: tuple[str, ...]
+    brings_weights: bool
 
     def refusals(self) -> Iterator[str]:
         """What the stages behind `prepare` would refuse, a line each."""
@@ -109,7 +111,7 @@ def first_look(params: Params, examples: np.ndarray, classes: int) -> FirstLook:
         doubts.append(
             f"only {trained:,} of {total:,} parameters are trainable; sparsity is a share of those, whatever the rest is"
         )
-    return FirstLook(params, model, weights, tried, classes, takes, pixel_range, tuple(doubts))
+    return FirstLook(params, model, weights, tried, classes, takes, pixel_range, tuple(doubts), start is not None)
 
 
 def _taken(params: Params, model: "keras.Model", examples: np.ndarray, fed: np.ndarray) -> tuple[PixelRange, list[str]]:

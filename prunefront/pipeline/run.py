@@ -12,8 +12,9 @@ import pandas as pd
 from prunefront.common.errors import InputError
 from prunefront.common.files import digest, replacing_folder
 from prunefront.common.params import Params
+from prunefront.common.provenance import write_provenance
 from prunefront.common.runtime import keras, set_up
-from prunefront.data.splits import Split, read_class_names, read_split
+from prunefront.data.splits import PREPARED, Split, read_class_names, read_split
 from prunefront.models.build import as_model_input, build_model, fingerprint, starting_weights
 from prunefront.models.certificate import certify
 from prunefront.models.counts import count, describe
@@ -28,7 +29,9 @@ from prunefront.pipeline.store import (
     level_name,
     load_kept,
     load_nearest,
+    rows_file,
     unfinished_folder,
+    weights_file,
     weights_folder,
     write_rows,
 )
@@ -54,6 +57,8 @@ class Run:
         validation: the split that everything is chosen by.
         cost: what the stage has spent on training.
         kept: further weights to be written, each to a folder of that name beside the stage's; None empties it.
+        starts: digests of the weights of other stages that were read, by their paths.
+        warnings: what is to be said of the results, a line each.
     """
 
     stage: str
@@ -66,6 +71,8 @@ class Run:
     validation: Split
     cost: Cost = field(default_factory=Cost)
     kept: dict[str, Weights | None] = field(default_factory=dict)
+    starts: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
 
     @property
     def settings(self) -> Any:
@@ -115,11 +122,18 @@ class Run:
     @property
     def early(self) -> Weights:
         """The weights of the early epoch that the baseline kept."""
-        return load_kept("baseline_early", self.seed)
+        early = load_kept("baseline_early", self.seed)
+        self._started_from(kept_file(weights_folder("baseline_early", self.seed)))
+        return early
 
     def load(self, stage: str, level: float) -> tuple[float, Weights]:
         """Another stage's point of the same seed, see `load_nearest`."""
-        return load_nearest(stage, self.seed, level)
+        found, weights = load_nearest(stage, self.seed, level)
+        self._started_from(weights_file(stage, self.seed, found))
+        return found, weights
+
+    def _started_from(self, path: Path) -> None:
+        self.starts[path.as_posix()] = digest(path)
 
     def read(self, split: str) -> Split:
         """A prepared split as the network takes it."""
@@ -234,6 +248,7 @@ def record(run: Run, points: Iterable[tuple[float, Weights]]) -> pd.DataFrame:
         with replacing_folder(weights_folder(name, run.seed)) as folder:
             if kept is not None:
                 _write_weights(kept_file(folder), kept, run.model)
+    write_provenance(stage, run.params, PREPARED, [rows_file(stage, run.seed)], run.starts, run.warnings)
     run.finished.forget()
     return table
 

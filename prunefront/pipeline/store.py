@@ -12,6 +12,7 @@ import pandas as pd
 
 from prunefront.common.errors import InputError
 from prunefront.common.files import digest, replacing, replacing_folder, write_json
+from prunefront.common.provenance import provenance_file
 from prunefront.models.weights import load_weights
 from prunefront.pipeline.points import COLUMNS, COSTS, FRONTIER_COLUMNS, read_points
 from prunefront.pruning.masks import Weights
@@ -20,6 +21,9 @@ FRONTIER = Path("metrics/frontier.csv")
 SUMMARY = Path("metrics/pareto.json")
 PICTURE = Path("metrics/pareto.png")
 SUBMITTED = Path("models/submitted.weights.h5")
+RESULTS = (FRONTIER, SUMMARY, PICTURE)
+"""What the last stage writes to be read: all of it is published, and belongs to one run."""
+PREPARATION = Path("metrics/prepare.json")
 
 
 def level_name(level: float) -> str:
@@ -128,6 +132,7 @@ def write_no_points(stage: str, seed: int) -> None:
     """The empty results of a method that is left out."""
     with replacing_folder(weights_folder(stage, seed)):
         write_rows(stage, seed, pd.DataFrame(columns=COLUMNS), {"epochs": 0})
+        provenance_file(rows_file(stage, seed)).unlink(missing_ok=True)
 
 
 def summary(rows: pd.DataFrame) -> dict[str, object]:
