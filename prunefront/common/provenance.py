@@ -144,13 +144,15 @@ def tree_digest(path: Path) -> str:
 def _names(params: Params, stage: str) -> list[str]:
     if stage == "prepare":  # all are checked there, these count for what it writes
         return ["data", "model"]
-    names = ["precision", "runtime", "prune.biases", "prune.include", "prune.exclude", "model"]
+    names = ["precision"] * (stage != "export")  # which is in float32 whatever it was trained in
+    names += ["runtime", "prune.biases", "prune.include", "prune.exclude", "model"]
     names = [name for name in names if name.partition(".")[0] in Params.model_fields]
     if stage == "pareto":
         return [*names, "seeds", "pareto"]
     section = STAGES[stage].section if stage in STAGES else stage
     recipe = getattr(params.section(stage), "recipe", None)
     floor = stage in STAGES and recipe is not None and stage != "small_dense"
+    names = [name for name in names if name.partition(".")[0] != section]  # where it is the section itself
     return [*names, section, *["prune.floor"] * floor, *[f"recipes.{recipe}"] * (recipe is not None)]
 
 

@@ -4,19 +4,31 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from prunefront.common.errors import InputError
 from prunefront.common.files import alone, digest, replacing, write_json
-from prunefront.common.params import METHODS, NULL_BASELINES, Params
+from prunefront.common.params import METHODS, NULL_BASELINES, STAGES, Params
+from prunefront.common.provenance import provenance_file, read_provenance
+from prunefront.data.splits import Split, read_class_names, read_labels
 from prunefront.frontier.figures import draw_frontier
 from prunefront.frontier.pareto import hypervolumes, scored, select
-from prunefront.frontier.summary import Dense, Submitted, Summary, Zeros
+from prunefront.frontier.summary import Dense, Majority, Submitted, Summary, Zeros
 from prunefront.models.certificate import certify
 from prunefront.models.weights import load_weights
 from prunefront.pipeline.points import COUNTED_OVER
 from prunefront.pipeline.run import Run
-from prunefront.pipeline.store import FRONTIER, PICTURE, SUBMITTED, SUMMARY, load_rows, weights_file
+from prunefront.pipeline.store import (
+    FRONTIER,
+    PICTURE,
+    PREPARATION,
+    SUBMITTED,
+    SUMMARY,
+    load_rows,
+    rows_file,
+    weights_file,
+)
 from prunefront.training.trainer import evaluate
 
 
@@ -67,7 +79,21 @@ def choose(points: pd.DataFrame, baselines: pd.DataFrame) -> tuple[pd.Series, bo
     return baselines.assign(score=0.0).iloc[int(baselines["val_accuracy"].argmax())], False
 
 
-def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool) -> None:
+def majority(run: Run, test: Split) -> Majority:
+    """What a network that always answers with the commonest class of the training split gets right."""
+    largest = int(np.bincount(read_labels("train")).argmax())
+    right = [float((split.y == largest).mean()) for split in (run.validation, test)]
+    return Majority(name=read_class_names()[largest], val_accuracy=right[0], test_accuracy=right[1])
+
+
+def noted_warnings(params: Params) -> list[str]:
+    """What the stages before this one said of their results, each line once."""
+    results = [PREPARATION, *(rows_file(s, seed) for s in ("baseline", *STAGES) for seed in params.seeds)]
+    noted = [read_provenance(path, "") for path in results if provenance_file(path).exists()]
+    return list(dict.fromkeys(line for one in noted for line in one.warnings))
+
+
+def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool, warnings: Sequence[str] = ()) -> None:
     """Reads the test split, after the choice, for every point and the dense baseline, and writes every result.
 
     Args:
@@ -75,6 +101,7 @@ def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool) 
         points: all scored operating points.
         chosen: the row to submit.
         above_gate: whether it is above the accuracy gate.
+        warnings: what is to be said beside the results, a line each.
 
     Raises:
         InputError: the weights on disk are not those that the row was measured on.
@@ -115,6 +142,8 @@ def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool) 
         baseline=Dense(seed=run.seed, val_accuracy=float(dense["val_accuracy"]), test_accuracy=dense_accuracy),
         axis=axis,
         hypervolume=hypervolumes(points, axis),
+        majority=majority(run, test),
+        warnings=list(warnings),
     )
     with alone(SUMMARY.with_suffix("")):  # for all files together: they belong to one run
         with replacing(SUBMITTED) as partial:

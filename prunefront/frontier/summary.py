@@ -48,13 +48,27 @@ class Dense(Part):
     test_accuracy: Share
 
 
+class Majority(Part):
+    """The null baseline that every network has to beat: always the commonest class of the training split."""
+
+    name: str
+    val_accuracy: Share
+    test_accuracy: Share
+
+
 class Summary(Part):
-    """The result; `axis` is what `hypervolume` and the frontier are taken over, beside the accuracy."""
+    """The result; `axis` is what `hypervolume` and the frontier are taken over, beside the accuracy.
+
+    `warnings` are what was said of data, network and training when the results were made, a line each. Results of
+    earlier versions have neither them nor `majority`.
+    """
 
     submitted: Submitted
     baseline: Dense
     axis: Axis = "sparsity"
     hypervolume: dict[str, Share]
+    majority: Majority | None = None
+    warnings: list[str] = []
 
 
 def read_summary() -> Summary:

@@ -108,9 +108,7 @@ def first_look(params: Params, examples: np.ndarray, classes: int) -> FirstLook:
     sizes = [math.prod(weight.shape) for weight in weights]
     total, trained = sum(sizes), sum(n for n, weight in zip(sizes, weights, strict=True) if weight.trainable)
     if 0 < trained < HALF * total:
-        doubts.append(
-            f"only {trained:,} of {total:,} parameters are trainable; sparsity is a share of those, whatever the rest is"
-        )
+        doubts.append(f"only {trained:,} of {total:,} parameters are trainable, and sparsity is a share of those alone")
     return FirstLook(params, model, weights, tried, classes, takes, pixel_range, tuple(doubts), start is not None)
 
 

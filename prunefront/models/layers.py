@@ -152,7 +152,7 @@ def check_not_quantized(model: "keras.Model", origin: str) -> None:
 
 
 def no_kernel(weights: Sequence[WeightInfo]) -> str | None:
-    """Why nothing worth it can be pruned, None if a kernel can: without one, a share of zeros would be one of biases."""
+    """Why nothing worth it can be pruned, None if a kernel can: else a share of zeros would be one of biases."""
     if any(weight.prunable and weight.kernel for weight in weights):
         return None
     received = "biases alone" if any(weight.prunable for weight in weights) else "none"

@@ -15,9 +15,9 @@ BATCH = 32
 SAMPLE = 200
 """Examples of each split that the network is tried on."""
 MARGIN = 0.1
-"""What a network knows of the labels is worth a line if it answers more of them than the commonest class by this share,"""
+"""A network knows the labels if it answers more of them right than the commonest class does, by this share,"""
 BY_CHANCE = 1e-3
-"""and if so many right answers are no likelier than this by chance."""
+"""and if so many are no likelier than this by chance."""
 
 
 def leakage_doubt(look: FirstLook, x: np.ndarray, y: np.ndarray, carved: Sequence[str]) -> str | None:
@@ -52,13 +52,13 @@ def leakage_doubt(look: FirstLook, x: np.ndarray, y: np.ndarray, carved: Sequenc
     own = ", ".join({"validation": "x_val or a folder val", "test": "x_test or a folder test"}[name] for name in carved)
     return (
         f"before anything is trained the network answers {right / len(y):.1%} of {len(y)} examples right, and {splits} "
-        f"are carved out of the same data: if it was trained on them, accuracies on {splits} mean nothing, since it has "
-        f"seen the answers; bring splits that it has not seen ({own})"
+        f"are carved out of the same data: if it was trained on them, accuracies on {splits} mean nothing; bring "
+        f"splits that it has not seen ({own})"
     )
 
 
 def at_least(right: int, count: int, chance: float) -> float:
-    """The probability of so many right answers or more, out of `count` that are each right with probability `chance`."""
+    """The probability of so many right answers or more, of `count` that are right with probability `chance` each."""
     return sum(math.comb(count, k) * chance**k * (1 - chance) ** (count - k) for k in range(right, count + 1))
 
 

@@ -29,7 +29,8 @@ def load(params: Data) -> Dataset:
     carved = tuple(name for name in SPLITS if name not in splits)
     splits = carve(splits, params)
     pixel_range = UNIT if params.pixel_range == "auto" else params.pixel_range
-    return check(Dataset(*(splits[name] for name in SPLITS), tuple(names), pixel_range, carved))
+    train, validation, test = (splits[name] for name in SPLITS)
+    return check(Dataset(train, validation, test, tuple(names), pixel_range, carved))
 
 
 def _digits(params: Data) -> tuple[dict[str, Labelled], list[str]]:

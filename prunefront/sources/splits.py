@@ -80,7 +80,7 @@ class Dataset:
         return found
 
     def sample(self, size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Examples of the training and the carved splits, in memory, and their classes: at most `size` of each split."""
+        """Examples of training and carved splits, in memory, and their classes: at most `size` of each split."""
         parts = []
         for name in ("train", *self.carved):
             split: Labelled = getattr(self, name)

@@ -119,8 +119,8 @@ def hold_masks(
         The same model.
 
     Raises:
-        InputError: the model is not built or quantized, its weights are not finite, the masks do not fit them, they empty a layer,
-            or they bring back what the model's present masks removed.
+        InputError: the model is not built or is quantized, its weights are not finite, the masks do not fit them, they
+            empty a layer, or they bring back what the model's present masks removed.
     """
     checked = _checked_masks(model, masks, allow_empty_layers)
     _warn_of_adapters(model, checked)
