@@ -134,8 +134,8 @@ def test_copies_are_counted_by_hand():
     data = dataset([[1, 2], [3, 4], [1, 2]], [[5, 6], [3, 4]], [[5, 6], [2, 1], [1, 2]])
     assert {name: rows.tolist() for name, rows in data.copies.items()} == {"validation": [1], "test": [0, 2]}
     rest = (
-        "accuracies on them are not those on new examples; leave the copies out, or bring splits of your own that share "
-        "none"
+        "accuracies on them are not those on new examples; leave the copies out, or bring splits of your own that "
+        "share none"
     )
     copies = "examples are exact copies of training"
     assert doubts(data, None, 0.9) == [

@@ -11,7 +11,7 @@ import typer
 
 ParamsOption = Annotated[Path, typer.Option("--params", help="The parameter file.")]
 SeedOption = Annotated[
-    int | None, typer.Option("--seed", min=0, help="The replicate to run (default: the first of `seeds`).")
+    int | None, typer.Option("--seed", min=0, help="The replicate to run (default: all of `seeds`).")
 ]
 PARAMS = Path("params.yaml")
 

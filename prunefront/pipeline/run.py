@@ -37,6 +37,7 @@ from prunefront.pipeline.store import (
 )
 from prunefront.pruning.masks import Weights
 from prunefront.pruning.saliency import ALLOCATIONS, Score, Sparing
+from prunefront.training.network import Networks
 from prunefront.training.progress import Progress
 from prunefront.training.resume import FinishedFits
 from prunefront.training.trainer import Cost, Trainer, compile_classifier, evaluate
@@ -59,6 +60,7 @@ class Run:
         kept: further weights to be written, each to a folder of that name beside the stage's; None empties it.
         starts: digests of the weights of other stages that were read, by their paths.
         warnings: what is to be said of the results, a line each.
+        networks: what its fits train, shared with the runs of other seeds.
     """
 
     stage: str
@@ -73,6 +75,7 @@ class Run:
     kept: dict[str, Weights | None] = field(default_factory=dict)
     starts: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    networks: Networks = field(default_factory=Networks)
 
     @property
     def settings(self) -> Any:
@@ -155,10 +158,6 @@ class Run:
         """A trainer on the training split, by the recipe that the settings name."""
         recipe = self.params.recipes[self.settings.recipe]
         train = self.read("train")
-        teacher = None
-        if recipe.distillation > 0:
-            teacher = self.make_model()
-            teacher.set_weights(self.dense)
         return Trainer(
             self.make_model,
             train,
@@ -166,21 +165,23 @@ class Run:
             self.seed,
             recipe,
             self.progress,
-            teacher=teacher,
+            teacher=self.dense if recipe.distillation > 0 else None,
             cost=self.cost,
             finished=self.finished,
             outputs=self.outputs,
             fingerprint=fingerprint(self.params.model),
+            networks=self.networks,
         )
 
 
-def open_run(stage: str, params: Params, seed: int) -> Run:
+def open_run(stage: str, params: Params, seed: int, networks: Networks | None = None) -> Run:
     """Seeds everything, reads the validation split and builds the network.
 
     Args:
         stage: its name.
         params: the parameters of the run.
         seed: the replicate.
+        networks: see `Run`.
 
     Raises:
         InputError: the data are not prepared, or the network cannot be made or does not fit.
@@ -200,7 +201,7 @@ def open_run(stage: str, params: Params, seed: int) -> Run:
         raise InputError(nothing)
     outputs = find_outputs(model, classes, validation.x[:4], params.model.outputs)
     compile_classifier(model, outputs=outputs)
-    return Run(stage, params, seed, make_model, model, weights, outputs, validation)
+    return Run(stage, params, seed, make_model, model, weights, outputs, validation, networks=networks or Networks())
 
 
 def _alike(make_model: Callable[[], "keras.Model"], kind: object, builder: str) -> "keras.Model":

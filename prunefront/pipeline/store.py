@@ -53,6 +53,15 @@ def cost_file(stage: str, seed: int) -> Path:
     return Path("costs") / stage / f"{seed}.json"
 
 
+def summary_file(stage: str) -> Path:
+    return Path("metrics") / f"{stage}.json"
+
+
+def done_file(stage: str, seed: int) -> Path:
+    """What the results of a seed were made from, see `done.made_from`; it lies beside the cost."""
+    return cost_file(stage, seed).with_suffix(".done.json")
+
+
 def unfinished_folder(stage: str, seed: int) -> Path:
     """Where a stage that trains keeps the fits that it has finished, until it is complete."""
     return Path("unfinished") / stage / str(seed)
@@ -120,11 +129,10 @@ def load_result() -> pd.DataFrame:
 
 
 def write_rows(stage: str, seed: int, rows: pd.DataFrame, cost: dict[str, float]) -> None:
-    """Writes the rows of a stage's points, their summary for `dvc metrics`, and what they cost."""
+    """Writes the rows of a stage's points, and what they cost."""
     path = rows_file(stage, seed)
     with replacing(path) as partial:
         rows.to_csv(partial, index=False, lineterminator="\n")
-    write_json(path.with_suffix(".json"), summary(rows))
     write_json(cost_file(stage, seed), {"rows_sha256": digest(path), **cost})
 
 
@@ -135,17 +143,22 @@ def write_no_points(stage: str, seed: int) -> None:
         provenance_file(rows_file(stage, seed)).unlink(missing_ok=True)
 
 
-def summary(rows: pd.DataFrame) -> dict[str, object]:
-    """A stage's rows as a few scalars for `dvc metrics`; the rows themselves are in the CSV file beside them."""
-    if rows.empty:
-        return {"points": 0}
+def write_summary(stage: str, seeds: Sequence[int]) -> None:
+    """A stage's rows as a few scalars for `dvc metrics`: of each the mean over those seeds that have rows."""
+    paths = [rows_file(stage, seed) for seed in seeds]
+    tables = [read_points(path, COLUMNS) for path in paths if path.exists()]
+    each = pd.DataFrame([_summary(rows) for rows in tables if not rows.empty])
+    points = {"seeds": len(each), "points": sum(len(rows) for rows in tables)}
+    write_json(summary_file(stage), points | {str(name): float(mean) for name, mean in each.mean().items()})
+
+
+def _summary(rows: pd.DataFrame) -> dict[str, float]:
     sparsest = rows.iloc[int(rows["sparsity"].argmax())]
     return {
-        "points": len(rows),
-        "val_accuracy_best": float(rows["val_accuracy"].max()),
-        "val_accuracy_mean": float(rows["val_accuracy"].mean()),
-        "val_accuracy_sparsest": float(sparsest["val_accuracy"]),
-        "sparsity_max": float(sparsest["sparsity"]),
+        "val_accuracy_best": rows["val_accuracy"].max(),
+        "val_accuracy_mean": rows["val_accuracy"].mean(),
+        "val_accuracy_sparsest": sparsest["val_accuracy"],
+        "sparsity_max": sparsest["sparsity"],
     }
 
 

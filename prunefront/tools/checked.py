@@ -52,8 +52,7 @@ def check_results(run: Run) -> None:
     _check_frontier(points, load_frontier(run.params))
     _check_submitted(submitted, rows)
     _check_weights(run, submitted)
-    exports = read_exports()
-    if exports is not None and (len(exports) or run.params.export.formats):
+    if read_exports() is not None:
         check_provenance("export", run.params, PREPARED, TABLE, _again("export"))
 
 

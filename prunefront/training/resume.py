@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,9 +25,7 @@ class FinishedFits:
 
     def __init__(self, folder: Path, stage: str):
         self.folder = folder
-        self.code = hashlib.sha256(f"{keras.__version__} {tf.__version__} {np.__version__}".encode())
-        for path in sorted(_imported(stage)):  # now: later the files may not be what is running
-            self.code.update(path.read_bytes())
+        self.code = code_of(stage)
 
     def key(self, settings: object, arrays: Iterable[np.ndarray]) -> str:
         """A name for the fit with these settings and arrays.
@@ -63,6 +62,14 @@ class FinishedFits:
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.npz"
+
+
+def code_of(stage: str) -> Any:
+    """A digest, to be added to, of the code of a stage that this process has imported, and of what it is built on."""
+    content = hashlib.sha256(f"{keras.__version__} {tf.__version__} {np.__version__}".encode())
+    for path in sorted(_imported(stage)):  # now: later the files may not be what is running
+        content.update(path.read_bytes())
+    return content
 
 
 def _imported(stage: str) -> Iterator[Path]:

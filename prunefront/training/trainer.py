@@ -5,6 +5,8 @@ from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
+import numpy as np
+
 from prunefront.common.errors import InputError
 from prunefront.common.params import Recipe, Training
 from prunefront.common.runtime import keras, tf
@@ -15,6 +17,7 @@ from prunefront.models.outputs import LOGITS, Outputs
 from prunefront.pruning.masks import Masks, Weights
 from prunefront.pruning.schedules import Ramp
 from prunefront.training.hold import hold_masks, prune_further
+from prunefront.training.network import Network, Networks
 from prunefront.training.progress import Progress
 from prunefront.training.recipes import augmented, distil, learning_rate, optimizer, scale_dropout, steps_per_epoch
 from prunefront.training.resume import FinishedFits
@@ -49,11 +52,12 @@ class Trainer:
         seed: of weights, shuffling and dropout, set anew for each fit, so that no fit depends on those before it.
         recipe: how to train.
         progress: where each epoch is reported.
-        teacher: the dense network for distillation, where the recipe asks for it.
+        teacher: the dense network's weights for distillation, where the recipe asks for it.
         cost: adds up what the fits took.
         finished: keeps the result of each fit, so that an interrupted stage goes on at the next; None keeps nothing.
         outputs: what the network's outputs mean.
         fingerprint: a digest of what the network is made from.
+        networks: where the network of the last fit is kept for the next; it may be that of another seed.
     """
 
     make_model: Callable[[], "keras.Model"]
@@ -62,11 +66,12 @@ class Trainer:
     seed: int
     recipe: Recipe
     progress: Progress
-    teacher: "keras.Model | None" = None
+    teacher: Weights | None = None
     cost: Cost = field(default_factory=Cost)
     finished: FinishedFits | None = None
     outputs: Outputs = LOGITS
     fingerprint: str = ""
+    networks: Networks = field(default_factory=Networks)
 
     def steps(self, settings: Training, epochs: int) -> int:
         """Training steps in so many epochs."""
@@ -119,10 +124,10 @@ class Trainer:
     ) -> list[Weights]:
         """The best weights, and those after epoch `keep` if there is one."""
         keras.utils.set_random_seed(self.seed)
-        model = self.make_model()
+        new = self.make_model()
         key = ""
         if self.finished is not None and settings.epochs > 0:
-            shapes = [list(v.shape) for v in model.weights]
+            shapes = [list(v.shape) for v in new.weights]
             depends_on: list[object] = [settings.model_dump(), sorted(frozen), label, keep, shapes]
             depends_on.append(None if ramp is None else asdict(ramp))
             key = self._key(self.finished, depends_on, start, masks)
@@ -132,21 +137,20 @@ class Trainer:
                 self._spent(settings, seconds)
                 self.progress.advance(f"{label}: trained before the stage was interrupted", settings.epochs)
                 return results
-        scale_dropout(model, self.recipe.dropout)
+        network = self._network(new, settings, frozen, masks is not None)
+        del new
+        model = network.model
         if start is not None:
             model.set_weights(start)
-        if frozen:
-            freeze_layers(model, frozen)
         if masks is not None:  # a high level may leave a layer nothing
-            hold_masks(model, masks, allow_empty_layers=True, adjustable=ramp is not None)
+            prune_further(model, masks, allow_empty_layers=True)
         if settings.epochs == 0 or not model.trainable_weights:
             return [model.get_weights()] * (2 if keep else 1)
-        if self.teacher is not None:
-            distil(model, self.teacher, self.recipe.distillation, self.recipe.temperature, self.outputs)
-        rate = learning_rate(self.recipe, settings, steps_per_epoch(self.train, settings))
-        compile_classifier(model, optimizer(self.recipe, rate), self.outputs, self.recipe.label_smoothing)
-        begun = time.monotonic()
+        if network.teacher is not None:
+            network.teacher.set_weights(self.teacher)
         kept = _Kept(keep)
+        keras.utils.set_random_seed(self.seed)  # anew: a network that is compiled for the fit draws numbers before it
+        begun = time.monotonic()
         self._fit(model, settings, ramp, kept, label)
         seconds = time.monotonic() - begun
         self._spent(settings, seconds)
@@ -155,13 +159,31 @@ class Trainer:
             self.finished.save(key, results, seconds)
         return results
 
+    def _network(self, new: "keras.Model", settings: Training, frozen: Collection[int], held: bool) -> Network:
+        """The network to train, in the state of a new one; under masks that keep all, where it will be held."""
+        rate = learning_rate(self.recipe, settings, steps_per_epoch(self.train, settings))
+
+        def compiled(model: "keras.Model") -> Network:
+            scale_dropout(model, self.recipe.dropout)
+            freeze_layers(model, frozen)
+            if held:
+                hold_masks(model, [np.ones(v.shape, bool) for v in model.weights], adjustable=True)
+            teacher = None
+            if self.teacher is not None:
+                teacher = self.make_model()
+                distil(model, teacher, self.recipe.distillation, self.recipe.temperature, self.outputs)
+            compile_classifier(model, optimizer(self.recipe, rate), self.outputs, self.recipe.label_smoothing)
+            return Network(model, teacher)
+
+        step = [self.recipe.model_dump(), settings.model_dump(), sorted(frozen), held, keras.config.dtype_policy().name]
+        return self.networks.get(new, [*step, self.fingerprint, self.teacher is None], compiled)
+
     def _key(self, finished: FinishedFits, depends_on: list[object], start: Weights | None, masks: Masks | None) -> str:
         """The name of a fit among those finished: a digest of all that it depends on."""
         policy = keras.config.dtype_policy().name
-        teacher = [] if self.teacher is None else self.teacher.get_weights()
         return finished.key(
             [*depends_on, self.recipe.model_dump(), self.seed, policy, self.fingerprint, self._data],
-            [*(start or []), *(masks or []), *teacher],
+            [*(start or []), *(masks or []), *(self.teacher or [])],
         )
 
     @cached_property

@@ -35,6 +35,8 @@ WHOLE = {
     "baseline": {"seed": 0, **ACCURACIES},
     "axis": "bytes",
     "hypervolume": {"prune_global": 0.4},
+    "majority": {"name": "cat", **ACCURACIES},
+    "warnings": ["odd"],
 }
 SUMMARY_TEXT = json.dumps(WHOLE)
 DEEP = "[" * 100_000
@@ -209,8 +211,7 @@ def published(params):
 
 
 @pytest.mark.parametrize("name", SUMMARIES)
-def test_a_damaged_summary_is_neither_shown_nor_published(name, params, tmp_path, monkeypatch):
-    monkeypatch.setattr("prunefront.tools.publish._operating_points", lambda _: {("prune_global", 0, 0.5)})
+def test_a_damaged_summary_is_neither_shown_nor_published(name, params, tmp_path):
     make = result(summary=SUMMARIES[name])
     refused(Fault(make, lambda _: print_frontier(), "metrics/pareto.json: expected Summary as JSON"), tmp_path)
     refused(Fault(lambda _: None, published(params), "metrics/pareto.json: expected Summary as JSON"), tmp_path)
@@ -219,7 +220,7 @@ def test_a_damaged_summary_is_neither_shown_nor_published(name, params, tmp_path
 @pytest.mark.parametrize("name", FRONTIERS)
 def test_a_damaged_frontier_is_neither_shown_nor_published(name, params, tmp_path):
     make = result(frontier=FRONTIERS[name])
-    message = "metrics/frontier.csv: expected rows|Expected metrics/frontier.csv to be by the parameters"
+    message = "metrics/frontier.csv: expected rows|Expected metrics/prepare.provenance.json, which says what"
     refused(Fault(make, published(params), message), tmp_path)
     if name != "a heading alone":  # an empty frontier is shown as one
         refused(Fault(lambda _: None, lambda _: print_frontier(), "metrics/frontier.csv: expected rows"), tmp_path)
@@ -228,14 +229,18 @@ def test_a_damaged_frontier_is_neither_shown_nor_published(name, params, tmp_pat
 def test_a_whole_result_is_shown(tmp_path, capsys):
     result()(tmp_path)
     print_frontier()
-    assert "submitted: prune_global at 50.00% sparsity, score 0.6250" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "submitted: prune_global at 50.00% sparsity, score 0.6250" in printed
+    assert "always cat, the commonest class: validation accuracy 0.7500, test accuracy 0.5000" in printed
+    assert "warning: odd" in printed
     assert read_summary().model_dump() == WHOLE
 
 
 def test_a_result_from_before_there_were_costs_is_shown(tmp_path, capsys):
     columns = [name for name in FRONTIER_COLUMNS if name not in COSTS]
     frontier = f"{text(columns)}\n{text(RESULT[name] for name in columns)}\n"
-    summary = json.dumps({key: value for key, value in WHOLE.items() if key != "axis"})
+    later = ("axis", "majority", "warnings")
+    summary = json.dumps({key: value for key, value in WHOLE.items() if key not in later})
     result(summary, frontier)(tmp_path)
     print_frontier()
     assert "submitted: prune_global at 50.00% sparsity, score 0.6250" in capsys.readouterr().out
