@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "methods": TRAINING,
     "pipeline": TRAINING | {"graph"},
     "export": TRAINING | {"graph", "c_code", "pipeline"},
-    "frontier": {"pipeline", "training", "models", "common"},
+    "frontier": {"pipeline", "training", "models", "data", "common"},
     "tools": TRAINING | {"sources", "graph", "c_code", "pipeline", "export", "frontier"},
 }
 PACKAGE = ROOT / "prunefront"
