@@ -7,7 +7,8 @@ def pareto(params: ParamsOption = PARAMS) -> None:
     """Compare all methods, plot the frontier and submit the weights with the highest score.
 
     Reads metrics/ and models/ of the methods and seeds in the parameters. Writes metrics/frontier.csv,
-    metrics/pareto.json, metrics/pareto.png and models/submitted.weights.h5. Reads the test split, once.
+    metrics/intervals.csv, metrics/pareto.json, metrics/pareto.png, metrics/sensitivity.png, models/correct.npz and
+    models/submitted.weights.h5. Reads the test split, once.
     """
     import warnings
 
@@ -20,7 +21,7 @@ def pareto(params: ParamsOption = PARAMS) -> None:
 
     settings = load_params(params)
     points = load_frontier(settings)
-    chosen, above_gate = choose(points, load_baselines(settings))
+    chosen, above_gate = choose(points, load_baselines(settings), settings.pareto)
     if not above_gate:
         print(f"no operating point is above the accuracy gate ({settings.pareto.gate}): submitting the dense baseline")
     opened = open_run("pareto", settings, int(chosen["seed"]))

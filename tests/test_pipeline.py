@@ -111,6 +111,31 @@ def test_the_submitted_weights_are_what_is_reported(project):
         np.testing.assert_array_equal(mine, theirs)
 
 
+def test_intervals_come_from_the_examples_that_each_point_gets_right(project):
+    rows = pd.read_csv(project / "metrics" / "frontier.csv")
+    intervals = pd.read_csv(project / "metrics" / "intervals.csv", dtype={"seeds": str})
+    single = intervals[intervals["seeds"] != "all"]
+    assert len(intervals) == len(rows) + len(rows) // 2  # a mean for each pair of seeds
+    for name in ("method", "target_sparsity", "sparsity", "val_accuracy", "test_accuracy"):
+        assert single[name].tolist() == rows[name].tolist()
+    assert (
+        (intervals["val_low"] <= intervals["val_accuracy"]) & (intervals["val_accuracy"] <= intervals["val_high"])
+    ).all()
+    summary = json.loads((project / "metrics" / "pareto.json").read_text())
+    chosen = single[single["behind_low"] == single["behind_high"]].iloc[0]
+    assert (chosen["method"], chosen["seeds"]) == (summary["submitted"]["method"], str(summary["submitted"]["seed"]))
+    assert single["wins"].sum() == pytest.approx(1)
+    assert summary["wins"][0]["share"] == single["wins"].max()
+    assert summary["optimism"]["score"] == summary["submitted"]["score"]
+    y = read_split("test", project / "data" / "prepared").y
+    with np.load(project / "models" / "correct.npz") as file:
+        found = np.unpackbits(file["right"], axis=1, count=len(y))
+    assert found[: len(rows)].mean(axis=1).tolist() == rows["test_accuracy"].tolist()
+    shown = run("python", "-m", "stages.show", folder=project).stdout
+    assert "cannot be told from it by their validation accuracy at 95 %" in shown
+    assert "on fresh examples (optimism" in shown
+
+
 def test_the_exports_are_the_submitted_model(project):
     rows = pd.read_csv(project / "metrics" / "exports.csv").set_index("format")
     submitted = json.loads((project / "metrics" / "pareto.json").read_text())["submitted"]

@@ -22,6 +22,7 @@ from prunefront.models.layers import WeightInfo, describe_weights, layers_of, no
 from prunefront.models.multiply_adds import uses
 from prunefront.models.outputs import Outputs, find_outputs
 from prunefront.models.weights import check_shapes, load_weights, save_weights
+from prunefront.pipeline.correct import correct_name, write_correct
 from prunefront.pipeline.costs import measure, note
 from prunefront.pipeline.points import COLUMNS
 from prunefront.pipeline.store import (
@@ -40,7 +41,7 @@ from prunefront.pruning.saliency import ALLOCATIONS, Score, Sparing
 from prunefront.training.network import Networks
 from prunefront.training.progress import Progress
 from prunefront.training.resume import FinishedFits
-from prunefront.training.trainer import Cost, Trainer, compile_classifier, evaluate
+from prunefront.training.trainer import Cost, Trainer, compile_classifier, evaluate_each, share
 
 
 @dataclass(frozen=True)
@@ -219,7 +220,7 @@ def _kind(model: "keras.Model") -> object:
 
 
 def record(run: Run, points: Iterable[tuple[float, Weights]]) -> pd.DataFrame:
-    """Evaluates each operating point, writes its weights to `models/` and its row to `metrics/`.
+    """Evaluates each operating point, writes its weights and what it gets right to `models/`, its row to `metrics/`.
 
     Earlier results of the stage are replaced only after the last point. Sparsity is counted over all trainable
     parameters, in the weights as they are in the file.
@@ -266,11 +267,13 @@ def _record_point(run: Run, level: float, weights: Weights, folder: Path) -> dic
     path = folder / f"{level_name(level)}.weights.h5"
     _write_weights(path, weights, model)
     model.set_weights(load_weights(path))
-    accuracy, loss = evaluate(model, run.validation)
+    right, loss = evaluate_each(model, run.validation)
     if not np.isfinite(loss):
         raise InputError(f"{stage} at {level}: expected a finite validation loss. Received: {loss}")
     counts = count(run.weights, model.get_weights())
     total = counts.trainable_parameters
+    weights_sha256 = digest(path)
+    write_correct(folder / correct_name(level), right[np.newaxis], run.validation.y, [weights_sha256])
     return {
         "method": stage,
         "seed": run.seed,
@@ -278,9 +281,9 @@ def _record_point(run: Run, level: float, weights: Weights, folder: Path) -> dic
         "sparsity": counts.trainable_zeros / total,
         "nonzero": total - counts.trainable_zeros,
         "parameters": total,
-        "val_accuracy": accuracy,
+        "val_accuracy": share(right),
         "val_loss": loss,
-        "weights_sha256": digest(path),
+        "weights_sha256": weights_sha256,
         **asdict(counts),
         **asdict(measure(model, run.weights, run.uses, run.validation)),
     }

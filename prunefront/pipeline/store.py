@@ -20,10 +20,13 @@ from prunefront.pruning.masks import Weights
 FRONTIER = Path("metrics/frontier.csv")
 SUMMARY = Path("metrics/pareto.json")
 PICTURE = Path("metrics/pareto.png")
+INTERVALS = Path("metrics/intervals.csv")
+SENSITIVITY = Path("metrics/sensitivity.png")
 SUBMITTED = Path("models/submitted.weights.h5")
-RESULTS = (FRONTIER, SUMMARY, PICTURE)
+RESULTS = (FRONTIER, INTERVALS, SUMMARY, PICTURE, SENSITIVITY)
 """What the last stage writes to be read: all of it is published, and belongs to one run."""
 PREPARATION = Path("metrics/prepare.json")
+CORRECT = Path("models/correct.npz")
 
 
 def level_name(level: float) -> str:

@@ -12,6 +12,7 @@ from prunefront.common.params import STAGES, Params
 from prunefront.common.provenance import Provenance, check_provenance
 from prunefront.data.splits import PREPARED
 from prunefront.export.results import TABLE, read_exports
+from prunefront.frontier.intervals import of_points, read_intervals
 from prunefront.frontier.submission import load_baselines, load_frontier
 from prunefront.frontier.summary import Submitted, Zeros, read_summary
 from prunefront.models.counts import count
@@ -50,6 +51,7 @@ def check_results(run: Run) -> None:
     points, submitted = load_result(), read_summary().submitted
     rows = _checked_stages(run.params)
     _check_frontier(points, load_frontier(run.params))
+    of_points(points, read_intervals())
     _check_submitted(submitted, rows)
     _check_weights(run, submitted)
     if read_exports() is not None:

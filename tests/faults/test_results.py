@@ -17,7 +17,16 @@ from prunefront.common.params import load_params
 from prunefront.frontier.submission import load_baselines, load_frontier
 from prunefront.frontier.summary import read_summary
 from prunefront.pipeline.points import COLUMNS, COSTS, FRONTIER_COLUMNS, read_points
-from prunefront.pipeline.store import FRONTIER, SUMMARY, load_result, load_rows, write_no_points, write_rows
+from prunefront.pipeline.store import (
+    FRONTIER,
+    INTERVALS,
+    RESULTS,
+    SUMMARY,
+    load_result,
+    load_rows,
+    write_no_points,
+    write_rows,
+)
 from prunefront.tools.compare import load_runs
 from prunefront.tools.publish import Spent, publish
 from prunefront.tools.show import print_frontier
@@ -162,7 +171,8 @@ def result(summary=SUMMARY_TEXT, frontier=LINES):
         Path("models").mkdir()
         Path("metrics").mkdir()
         Path("models/submitted.weights.h5").write_bytes(b"")
-        Path("metrics/pareto.png").write_bytes(b"")
+        for path in RESULTS:
+            path.write_bytes(b"")
         SUMMARY.write_text(summary)
         FRONTIER.write_text(frontier)
 
@@ -228,6 +238,7 @@ def test_a_damaged_frontier_is_neither_shown_nor_published(name, params, tmp_pat
 
 def test_a_whole_result_is_shown(tmp_path, capsys):
     result()(tmp_path)
+    INTERVALS.unlink()
     print_frontier()
     printed = capsys.readouterr().out
     assert "submitted: prune_global at 50.00% sparsity, score 0.6250" in printed
@@ -242,6 +253,7 @@ def test_a_result_from_before_there_were_costs_is_shown(tmp_path, capsys):
     later = ("axis", "majority", "warnings")
     summary = json.dumps({key: value for key, value in WHOLE.items() if key not in later})
     result(summary, frontier)(tmp_path)
+    INTERVALS.unlink()
     print_frontier()
     assert "submitted: prune_global at 50.00% sparsity, score 0.6250" in capsys.readouterr().out
     assert list(load_result()) == columns
