@@ -9,8 +9,9 @@ import pandas as pd
 
 from prunefront.common.errors import InputError
 from prunefront.common.files import alone, digest, replacing, write_json
-from prunefront.common.params import METHODS, NULL_BASELINES, Params, Pareto
-from prunefront.data.splits import Split, read_split
+from prunefront.common.params import METHODS, NULL_BASELINES, STAGES, Params, Pareto
+from prunefront.common.provenance import provenance_file, read_provenance
+from prunefront.data.splits import Split, read_class_names, read_labels, read_split
 from prunefront.frontier.confusion import NETWORKS, counted, rows_of, write_confusion
 from prunefront.frontier.figures import draw_frontier
 from prunefront.frontier.intervals import tabulate
@@ -18,7 +19,7 @@ from prunefront.frontier.judgement import judge_optimism, list_changes, list_win
 from prunefront.frontier.pareto import hypervolumes, scored
 from prunefront.frontier.selection import NOBODY, Selection, outlook
 from prunefront.frontier.sensitivity import draw_sensitivity
-from prunefront.frontier.summary import Dense, Submitted, Summary, Zeros, made_with
+from prunefront.frontier.summary import Dense, Majority, Submitted, Summary, Zeros, made_with
 from prunefront.models.certificate import certify
 from prunefront.models.weights import load_weights
 from prunefront.pipeline.correct import correct_file, read_correct, refused, write_correct
@@ -29,10 +30,12 @@ from prunefront.pipeline.store import (
     FRONTIER,
     INTERVALS,
     PICTURE,
+    PREPARATION,
     SENSITIVITY,
     SUBMITTED,
     SUMMARY,
     load_rows,
+    rows_file,
     weights_file,
 )
 from prunefront.training.trainer import answers, evaluate_each, share
@@ -128,7 +131,21 @@ def _most_accurate(baselines: pd.DataFrame) -> pd.Series:
     return baselines.assign(score=0.0).iloc[int(baselines["val_accuracy"].argmax())]
 
 
-def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool) -> None:
+def majority(run: Run, test: Split) -> Majority:
+    """What a network that always answers with the commonest class of the training split gets right."""
+    largest = int(np.bincount(read_labels("train")).argmax())
+    right = [float((split.y == largest).mean()) for split in (run.validation, test)]
+    return Majority(name=read_class_names()[largest], val_accuracy=right[0], test_accuracy=right[1])
+
+
+def noted_warnings(params: Params) -> list[str]:
+    """What the stages before this one said of their results, each line once."""
+    results = [PREPARATION, *(rows_file(s, seed) for s in ("baseline", *STAGES) for seed in params.seeds)]
+    noted = [read_provenance(path, "") for path in results if provenance_file(path).exists()]
+    return list(dict.fromkeys(line for one in noted for line in one.warnings))
+
+
+def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool, warnings: Sequence[str] = ()) -> None:
     """Reads the test split, after the choice, for every point and the dense baseline, and writes every result.
 
     Args:
@@ -136,6 +153,7 @@ def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool) 
         points: all scored operating points.
         chosen: the row to submit.
         above_gate: whether it is above the accuracy gate.
+        warnings: what is to be said beside the results, a line each.
 
     Raises:
         InputError: the weights on disk are not those that the row was measured on.
@@ -162,6 +180,8 @@ def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool) 
         wins=list_wins(foreseen, points, _most_accurate(baselines)),
         sensitivity=list_changes(selection, points, _most_accurate(baselines)),
         runtime=made_with(run.params.runtime),
+        majority=majority(run, test),
+        warnings=list(warnings),
     )
     with alone(SUMMARY.with_suffix("")):  # for all files together: they belong to one run
         with replacing(SUBMITTED) as partial:

@@ -78,12 +78,21 @@ def print_frontier() -> None:
     console = Console(soft_wrap=True)
     console.print(as_table("Pareto frontier", front, headings))
     console.print(chosen, highlight=False)
+    if summary.majority is not None:
+        console.print(
+            f"always {summary.majority.name}, the commonest class: validation accuracy "
+            f"{summary.majority.val_accuracy:.4f}, test accuracy {summary.majority.test_accuracy:.4f}",
+            highlight=False,
+            markup=False,
+        )
     for line in [*judged(summary), *([] if intervals is None else [alike(points, intervals, summary.submitted)])]:
         console.print(line, highlight=False)
     console.print(f"its zeros: {', '.join(counts)} parameters", highlight=False)
     console.print(f"weights {SUBMITTED}, picture {PICTURE}, all points {FRONTIER}, summary {SUMMARY}", highlight=False)
     if summary.runtime is not None:
         console.print(f"made {described_runtime(summary.runtime)}", highlight=False)
+    for warning in summary.warnings:
+        console.print(f"warning: {warning}", highlight=False, markup=False)
     exports = read_exports()
     for line in [] if exports is None else described(exports):
         console.print(f"export {line}", highlight=False)
