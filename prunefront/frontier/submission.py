@@ -157,7 +157,7 @@ def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool) 
         axis=settings.axis,
         hypervolume=hypervolumes(points, settings.axis),
         rule=settings.rule,
-        optimism=judge_optimism(foreseen, chosen, accuracy, settings.gate) if above_gate else None,
+        optimism=judge_optimism(foreseen, chosen, accuracy, settings) if above_gate else None,
         wins=list_wins(foreseen, points, _most_accurate(baselines)),
         sensitivity=list_changes(selection, points, _most_accurate(baselines)),
     )
