@@ -22,14 +22,14 @@ def compare(
     """
     from prunefront.tools.compare import draw, load_means, load_runs, overlaps, tabulate
 
-    points = load_runs(folders)
-    table = tabulate(points, level or LEVELS, load_means(folders)).T
+    points, intervals = load_runs(folders), load_means(folders)
+    table = tabulate(points, level or LEVELS, intervals).T
     print(f"| | {' | '.join(table.columns)} |\n|{'---|' * (len(table.columns) + 1)}")
     for name, cells in zip(table.index, table.to_numpy(), strict=True):
         print(f"| {name} | {' | '.join(cells)} |")
     for line in overlaps(folders):
         print(f"\n{line}")
-    draw(points, picture)
+    draw(points, picture, intervals)
 
 
 if __name__ == "__main__":

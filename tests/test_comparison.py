@@ -21,7 +21,14 @@ def run(folder, *lines):
 def test_means_over_seeds(tmp_path):
     folder = run(tmp_path / "mine", HEADER, "masked,0,0.9,0.9,0.5", "masked,1,0.9,0.9,0.7")
     table = tabulate(load_runs([folder]), [0.9])
-    assert table.to_dict() == {"mine: masked": {"90 %": "60.0"}}
+    assert table.to_dict() == {"mine: masked retraining": {"90 %": "60.0"}}
+
+
+def test_methods_with_one_name_keep_a_column_each(tmp_path):
+    folder = run(tmp_path / "mine", HEADER, "my_own,0,0.9,0.9,0.5", "my own,0,0.9,0.9,0.7")
+    table = tabulate(load_runs([folder]), [0.9])
+    assert list(table.columns) == ["mine: my own"] * 2
+    assert table.to_numpy().tolist() == [["50.0", "70.0"]]
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ FREE_OF_TENSORFLOW = [
             "models/weight_files.py",
             "models/certificate.py",
             "frontier/names.py",
+            "frontier/scales.py",
             "graph/activations.py",
             "graph/channels.py",
             "graph/compaction.py",

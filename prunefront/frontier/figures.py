@@ -18,13 +18,14 @@ from matplotlib.transforms import ScaledTranslation
 
 from prunefront.common.files import replacing
 from prunefront.common.params import METHODS, NULL_BASELINES, Axis
+from prunefront.frontier.intervals import ALL
 from prunefront.frontier.names import method_name
 from prunefront.frontier.pareto import costs, saving
 from prunefront.frontier.scales import FONT_SIZE, amount, cost_ticks, ends, rounded, set_scale, share_ticks, written
 
-# Colours that the colour-blind tell apart (Okabe and Ito's, without yellow, and Tol's indigo and olive); markers and
+# Colours that the colour-blind tell apart (Okabe and Ito's, without yellow, and Tol's indigo and wine); markers and
 # dashes tell them apart in grey. Counts without a common divisor: no two of 99 methods have both colour and marker.
-COLOURS = ["#0072B2", "#E69F00", "#332288", "#999933", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000"]
+COLOURS = ["#0072B2", "#E69F00", "#332288", "#882255", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000"]
 MARKERS = ["o", "s", "p", "h", "^", "D", "v", "P", "<", ">", "X"]
 DASHES: list[Any] = ["--", ":", (0, (3, 1)), (0, (1, 2)), "-.", "-", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1))]
 # Null baselines: grey, told apart by markers.
@@ -45,8 +46,8 @@ DOTS = 150
 """An inch."""
 LENGTHS = 410, 300
 """Of the axes in points, with the widest legend."""
-WIDEST = 30
-"""Characters in a line of the legend."""
+WIDEST, SMALL_WIDEST = 30, 38
+"""Characters in a line of the legend, and of its small grey ones."""
 MARKER_SIZE, RING = 5.5, 2.6
 """Of a marker, and of what is added for each method that has the same point, in points."""
 # Nothing of the machine's own: neither its matplotlibrc nor its fonts.
@@ -124,7 +125,8 @@ def frontier_figure(
         majority: the share of the most frequent class in the validation split, in [0, 1]; None if it is not known.
     """
     rows, best = rows.assign(saving=saving(rows, axis)), saving(submitted, axis)
-    points = means(rows.assign(curve=rows["method"]), intervals)
+    known = None if intervals is None else intervals.assign(curve=intervals["method"])
+    points = means(rows.assign(curve=rows["method"]), known)
     styles = method_styles(rows)
     front = rows[rows["on_frontier"]].drop_duplicates(["saving", "val_accuracy"]).sort_values("saving")
     with look():
@@ -194,7 +196,8 @@ def means(rows: pd.DataFrame, intervals: pd.DataFrame | None = None) -> pd.DataF
 
     Args:
         rows: one row per operating point, with the columns curve, method, seed, target_sparsity, saving, val_accuracy.
-        intervals: see `intervals.read_intervals`; None takes one standard deviation of the seeds on either side.
+        intervals: see `intervals.read_intervals`, with the column curve; None takes one standard deviation of the seeds
+            on either side.
 
     Returns:
         A row per curve and level, levels upwards, with the columns curve, method, target_sparsity, saving, accuracy,
@@ -207,13 +210,15 @@ def means(rows: pd.DataFrame, intervals: pd.DataFrame | None = None) -> pd.DataF
     if intervals is None:
         low, high = found["accuracy"] - found["deviation"], found["accuracy"] + found["deviation"]
     else:
-        every = intervals[intervals["seeds"].astype(str) == "all"]
-        keys = [every["method"], every["target_sparsity"].round(8)]
-        bounds = every.set_index(keys)[["val_low", "val_high"]]
-        bounds = bounds.reindex(pd.MultiIndex.from_arrays([found["method"], found["target_sparsity"].round(8)]))
+        every = intervals[intervals["seeds"] == ALL]
+        bounds = every.set_index(_keys(every))[["val_low", "val_high"]].reindex(pd.MultiIndex.from_arrays(_keys(found)))
         low, high = bounds["val_low"].set_axis(found.index), bounds["val_high"].set_axis(found.index)
     found = found.assign(low=low.clip(0, 1), high=high.clip(0, 1), order=pd.factorize(found["curve"])[0])
     return found.sort_values(["order", "target_sparsity"], kind="stable", ignore_index=True).drop(columns="order")
+
+
+def _keys(rows: pd.DataFrame) -> list["pd.Series"]:
+    return [rows["curve"], rows["target_sparsity"].round(8)]
 
 
 def method_styles(rows: pd.DataFrame) -> dict[str, dict[str, Any]]:
@@ -259,11 +264,13 @@ def draw_curves(axes: Axes, points: pd.DataFrame, styles: dict[str, dict[str, An
         style = styles[str(curve)]
         colour, x, y = style["color"], group["saving"], group["accuracy"]
         known = group["low"].notna()
+        alone = known & ~known.shift(1, fill_value=False) & ~known.shift(-1, fill_value=False)
+        band: dict[str, Any] = {"where": known & ~alone, "alpha": 0.12, "linewidth": 0}
         aside = MARKER_SIZE * (lone.index(curve) / (len(lone) - 1) - 0.5) if curve in lone and len(lone) > 1 else 0
         place = axes.transData + ScaledTranslation(aside / 72, 0, axes.figure.dpi_scale_trans)
         axes.plot(x, y, color=colour, linestyle=style["linestyle"], zorder=3)
-        axes.fill_between(x, group["low"], group["high"], where=known, color=colour, alpha=0.12, linewidth=0, zorder=2)
-        bar = group[_alone(known)]
+        axes.fill_between(x, group["low"], group["high"], color=colour, zorder=2, **band)
+        bar = group[alone]
         axes.errorbar(
             bar["saving"],
             (bar["low"] + bar["high"]) / 2,  # an interval need not hold its point
@@ -303,11 +310,6 @@ def _rings(axes: Axes, points: pd.DataFrame) -> np.ndarray:
     return rings
 
 
-def _alone(known: pd.Series) -> pd.Series:
-    """Which points have a spread, and neither neighbour has one."""
-    return known & ~known.shift(1, fill_value=False) & ~known.shift(-1, fill_value=False)
-
-
 def method_entry(method: str, style: dict[str, Any]) -> Entry:
     """What people call a method, with its stage's name in the second line, where that differs."""
     name = method_name(method)
@@ -323,10 +325,13 @@ def _sample(**style: Any) -> Line2D:
 def add_legend(figure: Figure, entries: Iterable[Entry], title: str) -> Legend:
     """Adds a legend at the right, and makes the figure large enough for it."""
     blank = Line2D([], [], linestyle="none")
-    lines = [line for entry in entries for line in ((entry.sample, entry.text), (blank, entry.small)) if line[1]]
+    lines = []
+    for entry in entries:
+        lines.append((entry.sample, textwrap.fill(entry.text, WIDEST)))
+        lines += [(blank, textwrap.fill(entry.small, SMALL_WIDEST))] if entry.small else []
     legend = figure.legend(
         [sample for sample, _ in lines],
-        [" " + textwrap.fill(text, WIDEST) for _, text in lines],  # a label that begins with _ would be left out
+        [f" {text}" for _, text in lines],  # a label that begins with _ would be left out
         loc="outside right center",
         labelspacing=0.25,
         handlelength=3,
@@ -372,6 +377,6 @@ def label_axes(
         name, ticks, last = form.format(units[unit]), cost_ticks(saved, whole, unit), amount(least / unit)
     set_scale(axes.xaxis, saved, ticks, LENGTHS[0], last)
     axes.set_xlabel(f"{name} (log scale{' of what is left' if axis == 'sparsity' else ''})")
-    reached = ends([*rows["val_accuracy"], *levels], bounds)
+    reached = ends(rows["val_accuracy"], levels, bounds)
     set_scale(axes.yaxis, reached, share_ticks(reached), LENGTHS[1])
     axes.set_ylabel("validation accuracy (log scale of the errors)")

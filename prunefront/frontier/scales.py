@@ -20,6 +20,8 @@ MARGIN = 0.03
 """Of the length of an axis, at either end."""
 FURTHER = 0.12
 """How far beyond the last point a tick may be, as a share of the length of an axis."""
+ENOUGH = 4
+"""Ticks on an axis."""
 FONT_SIZE = 10
 """Of the labels at ticks, in points."""
 
@@ -55,19 +57,20 @@ def share_at(where: Any) -> Any:
     return 1 - 10.0 ** -np.asarray(where)
 
 
-def ends(shares: Iterable[float], bounds: Iterable[float] = ()) -> Ends:
+def ends(shares: Iterable[float], levels: Iterable[float] = (), bounds: Iterable[float] = ()) -> Ends:
     """The ends of an axis.
 
     Args:
-        shares: of the points, all of which are shown; whole ones as if half of what others miss were missing.
+        shares: of the points; whole ones are drawn as if half of what others miss were missing.
+        levels: of lines, shown too.
         bounds: of the points' intervals, shown to that place at most, since many are 1. NaN among them is left aside.
     """
-    drawn, around = np.array(list(shares)), np.array([bound for bound in bounds if not math.isnan(bound)])
-    missing = (1 - drawn)[1 - drawn > TINY]
-    least = float(missing.min() / 2) if missing.size else 0.005
-    low, high = float(min([*drawn, *around])), float(max(drawn))
-    wanted = float(max([high, *around]))
-    return Ends(low, max(high, min(wanted, 1 - least)), least, wanted > max(high, 1 - least))
+    points, lines, around = (np.array(list(numbers), float) for numbers in (shares, levels, bounds))
+    drawn, around = np.concatenate([points, lines]), around[~np.isnan(around)]
+    least = min([*(1 - drawn)[1 - drawn > TINY], 1 if (points < 1 - TINY).any() else 0.01]) / 2
+    low, high = min([*drawn, *around]), max(drawn)
+    wanted, most = max([high, *around]), max(high, 1 - least)
+    return Ends(float(low), float(min(wanted, most)), float(least), bool(wanted > most))
 
 
 def set_scale(axis: Axis, shown: Ends, families: Sequence[Sequence[Tick]], length: float, last: str = "") -> None:
@@ -76,7 +79,8 @@ def set_scale(axis: Axis, shown: Ends, families: Sequence[Sequence[Tick]], lengt
     Args:
         axis: the horizontal or the vertical one.
         shown: its ends.
-        families: lists of ticks that go together; of those whose labels do not touch, the one with most is taken.
+        families: lists of ticks that go together, the best first; of those whose labels do not touch, the first is
+            taken that has `ENOUGH`, else the one with most.
         length: of the axis, in points.
         last: what is written at the last point where no tick is near; empty if that point needs none.
     """
@@ -91,19 +95,20 @@ def set_scale(axis: Axis, shown: Ends, families: Sequence[Sequence[Tick]], lengt
         return abs(place(one[0]) - place(other[0])) / (high - low) * length >= taken
 
     def usable(family: Sequence[Tick]) -> list[Tick]:
-        seen = {
-            round(place(share), 9): (share, text)
-            for share, text in family
-            if share <= 1 - shown.least + TINY or share <= shown.high  # what lies between is all drawn at one place
-        }
-        reach = high + FURTHER * (high - low)
-        ticks = [seen[where] for where in sorted(seen) if low - TINY <= where <= reach + TINY]
-        if last and not any(place(share) >= place(shown.high) - 0.004 * (high - low) for share, _ in ticks):
-            end = shown.high, last
-            ticks = [*(tick for tick in ticks if fit(tick, end)), end]
+        tolerance = 0.004 * (high - low)
+        by_place = {round(place(share), 9): (share, text) for share, text in family if share < 1 - shown.least + TINY}
+        if shown.high > 1 - TINY:
+            by_place[round(place(1), 9)] = (1, "100%")
+        places = [where for where in sorted(by_place) if where >= low - TINY]
+        ticks = [by_place[where] for where in places if where <= high + tolerance]
+        if not ticks or place(ticks[-1][0]) < place(shown.high) - tolerance:
+            beyond = [by_place[where] for where in places if high < where <= high + FURTHER * (high - low)][:1]
+            ticks += beyond or ([(shown.high, last)] if last else [])
+        ticks = [*(tick for tick in ticks[:-1] if fit(tick, ticks[-1])), *ticks[-1:]]
         return ticks if all(map(fit, ticks, ticks[1:])) else []
 
-    ticks = max(map(usable, families), key=len)
+    found = [usable(family) for family in families]
+    ticks = next((ticks for ticks in found if len(ticks) >= ENOUGH), max(found, key=len))
     high = max([high, *(place(share) for share, _ in ticks)])
     margin = MARGIN * (high - low)
     limits = share_of(low - margin), share_of(high if shown.open else high + margin)
@@ -122,7 +127,7 @@ def _scale(least: float) -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
         return position(share, least) + np.maximum(np.asarray(share) - 1, 0)
 
     def share_of(where: Any) -> Any:
-        return np.where(np.asarray(where) < top, share_at(where), 1 + np.asarray(where) - top)
+        return np.where(np.asarray(where) <= top, share_at(where), 1 + np.asarray(where) - top)
 
     return place, share_of
 
@@ -143,14 +148,15 @@ def share_ticks(shown: Ends) -> list[list[Tick]]:
         fine,
     ]
     wide = _widened(shown)
-    linear = [[share for share in _even(*wide, count) if 0 <= share <= 1] for count in range(2, 9)]
-    return [[(share, written(share)) for share in family] for family in (*logarithmic, *linear)]
+    linear = [[share for share in _even(*wide, count) if 0 <= share < 1] for count in range(2, 9)]
+    families = [[(share, written(share)) for share in family] for family in (*logarithmic, *linear)]
+    return [*families, [(share, rounded(share)) for share in (shown.low, shown.high)]]
 
 
 def _shares(digits: Iterable[int], first: list[float]) -> list[float]:
     """Shares to which some digits of each decade are missing, and of the first decade those given, if any."""
     powers = range(1, 7) if first else range(7)
-    return [*first, *(1 - digit / 10 ** (power + 1) for power in powers for digit in digits), 1]
+    return [*first, *(1 - digit / 10 ** (power + 1) for power in powers for digit in digits)]
 
 
 def cost_ticks(shown: Ends, whole: float, unit: float) -> list[list[Tick]]:
@@ -169,7 +175,8 @@ def cost_ticks(shown: Ends, whole: float, unit: float) -> list[list[Tick]]:
         for digits in ((1, 2, 5), (1,), (1, 3), range(1, 10))
     ]
     linear = [[cost for cost in _even(least, most, count) if cost > 0] for count in range(2, 9)]
-    return [[(1 - cost / whole, amount(cost / unit)) for cost in family] for family in (*logarithmic, *linear)]
+    families = (*logarithmic, *linear, [most, least])
+    return [[(1 - cost / whole, amount(cost / unit)) for cost in family] for family in families]
 
 
 def _widened(shown: Ends) -> tuple[float, float]:
@@ -191,7 +198,7 @@ def rounded(share: float) -> str:
     """Any share in percent, with a decimal and two digits of what is missing to the whole: 0.99383 is `99.38%`."""
     if 1 - share <= TINY:
         return "100%"
-    return written(round(share, 2 + max(1, 1 - math.floor(math.log10(100 * (1 - share))))))
+    return written(round(float(share), 2 + max(1, 1 - math.floor(math.log10(100 * (1 - share))))))
 
 
 def amount(value: float) -> str:

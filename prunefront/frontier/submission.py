@@ -17,7 +17,7 @@ from prunefront.frontier.judgement import judge_optimism, list_changes, list_win
 from prunefront.frontier.pareto import hypervolumes, scored
 from prunefront.frontier.selection import NOBODY, Selection, outlook
 from prunefront.frontier.sensitivity import draw_sensitivity
-from prunefront.frontier.summary import Dense, Submitted, Summary, Zeros
+from prunefront.frontier.summary import Dense, Submitted, Summary, Zeros, made_with
 from prunefront.models.certificate import certify
 from prunefront.models.weights import load_weights
 from prunefront.pipeline.correct import correct_file, read_correct, refused, write_correct
@@ -160,6 +160,7 @@ def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool) 
         optimism=judge_optimism(foreseen, chosen, accuracy, settings) if above_gate else None,
         wins=list_wins(foreseen, points, _most_accurate(baselines)),
         sensitivity=list_changes(selection, points, _most_accurate(baselines)),
+        runtime=made_with(run.params.runtime),
     )
     with alone(SUMMARY.with_suffix("")):  # for all files together: they belong to one run
         with replacing(SUBMITTED) as partial:

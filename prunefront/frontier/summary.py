@@ -1,12 +1,14 @@
 """The result in a few numbers: what `metrics/pareto.json` holds."""
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from prunefront.common.files import read_json
-from prunefront.common.params import Axis, Rule
+from prunefront.common.machine import INSTRUCTIONS, is_portable
+from prunefront.common.params import Axis, Rule, Runtime
 from prunefront.pipeline.store import SUMMARY
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -96,6 +98,26 @@ class Sensitivity(Part):
     weight: list[Stretch]
 
 
+class Made(Part):
+    """What the results were made with; `instructions` are None where they are the machine's own."""
+
+    portable: bool
+    threads: int | None
+    instructions: str | None
+    versions: dict[str, str]
+
+
+def made_with(runtime: Runtime) -> Made:
+    """What results of this process are made with: its settings, and nothing that would differ between machines."""
+    portable = is_portable(runtime)
+    return Made(
+        portable=portable,
+        threads=runtime.threads,
+        instructions=INSTRUCTIONS if portable else None,
+        versions={package: version(package) for package in ("tensorflow", "keras", "numpy")},
+    )
+
+
 class Summary(Part):
     """The result; `axis` is what `hypervolume` and the frontier are taken over, beside the accuracy.
 
@@ -111,6 +133,7 @@ class Summary(Part):
     optimism: Optimism | None = None
     wins: list[Win] = []
     sensitivity: Sensitivity | None = None
+    runtime: Made | None = None
 
 
 def read_summary(path: Path = SUMMARY) -> Summary:

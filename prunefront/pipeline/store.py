@@ -5,7 +5,8 @@
 """
 
 import re
-from collections.abc import Sequence
+import shutil
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -139,6 +140,19 @@ def write_no_points(stage: str, seed: int) -> None:
     """The empty results of a method that is left out."""
     with replacing_folder(weights_folder(stage, seed)):
         write_rows(stage, seed, pd.DataFrame(columns=COLUMNS), {"epochs": 0})
+
+
+def drop_other_seeds(names: Iterable[str], seeds: Collection[int]) -> None:
+    """Deletes results of seeds that are no more among the parameters': what a stage leaves follows from those alone.
+
+    Args:
+        names: of folders in `models/` and `metrics/`.
+        seeds: that stay.
+    """
+    stay = {name for seed in seeds for name in (str(seed), f"{seed}.csv")}
+    for path in [p for name in names for top in ("models", "metrics") for p in (Path(top) / name).glob("[0-9]*")]:
+        if re.fullmatch(r"\d+(\.csv|\.json)?", path.name) and path.name not in stay:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def write_summary(stage: str, seeds: Sequence[int]) -> None:

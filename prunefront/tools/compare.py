@@ -104,12 +104,13 @@ def tabulate(points: pd.DataFrame, levels: list[float], intervals: pd.DataFrame 
         present = ", ".join(f"{level:.4g}" for level in sorted(set(points["target_sparsity"])))
         raise InputError(f"Expected a level that a run has: {present}. Received: {', '.join(map(str, levels))}")
     cells = {
-        (level, f"{run}: {method}"): cell((run, method, level), group)
+        (level, str(run), str(method)): cell((run, method, level), group)
         for (run, method, level), group in chosen.groupby(["run", "method", "target_sparsity"], sort=False)
     }
-    columns = list(dict.fromkeys(column for _, column in cells))
+    curves = list(dict.fromkeys((run, method) for _, run, method in cells))
     found = sorted(set(chosen["target_sparsity"]))
-    rows = [[cells.get((level, column), "") for column in columns] for level in found]
+    rows = [[cells.get((level, *curve), "") for curve in curves] for level in found]
+    columns = [f"{run}: {method_name(method)}" for run, method in curves]
     index = [f"{100 * level:.4g} %" for level in found]
     return pd.DataFrame(rows, index=pd.Index(index, name="sparsity"), columns=columns)
 
@@ -156,23 +157,25 @@ def _described(run: str, row: "pd.Series") -> str:
     return f"{run}'s submitted point ({point}, test accuracy {accuracy:.1f} %, {low:.1f} to {high:.1f} %)"
 
 
-def draw(points: pd.DataFrame, path: Path) -> None:
+def draw(points: pd.DataFrame, path: Path, intervals: pd.DataFrame | None = None) -> None:
     """Writes the picture of `comparison_figure` as a PNG."""
-    write_figure(comparison_figure(points), path)
+    write_figure(comparison_figure(points, intervals), path)
 
 
-def comparison_figure(points: pd.DataFrame) -> Figure:
+def comparison_figure(points: pd.DataFrame, intervals: pd.DataFrame | None = None) -> Figure:
     """Validation accuracy over sparsity, a colour and marker for each method and dashes for each run: means over the
-    seeds, with one standard deviation on either side.
+    seeds, with their 95 % intervals, or one standard deviation on either side where no run has intervals.
 
     Args:
         points: see `load_runs`.
+        intervals: see `load_means`.
     """
     known, runs = method_styles(points), dict(zip(dict.fromkeys(points["run"]), cycle(RUN_DASHES), strict=False))
-    curves = points["run"] + ": " + points["method"]
-    named = zip(curves, points["run"], points["method"], strict=True)
+    points = points.assign(curve=_curve(points), saving=points["sparsity"])
+    named = zip(points["curve"], points["run"], points["method"], strict=True)
     styles = {curve: {**known[method], "linestyle": runs[run]} for curve, run, method in named}
-    drawn = means(points.assign(curve=curves, saving=points["sparsity"]))
+    sure = intervals is not None and len(intervals) > 0
+    drawn = means(points, intervals.assign(curve=_curve(intervals)) if intervals is not None and sure else None)
     with look():
         figure = Figure(figsize=SIZE, layout="constrained")
         axes = figure.add_subplot()
@@ -180,6 +183,10 @@ def comparison_figure(points: pd.DataFrame) -> Figure:
         draw_curves(axes, drawn, styles)
         methods = [method_entry(method, {**style, "linestyle": "none"}) for method, style in known.items()]
         lines = [Entry(Line2D([], [], color="0.3", linestyle=dashes), run) for run, dashes in runs.items()]
-        several = drawn["low"].notna().any()
-        add_legend(figure, [*lines, *methods], "means over the seeds, bands: ± standard deviation" if several else "")
+        bands = f", bands: {'95% interval' if sure else '± standard deviation'}" if drawn["low"].notna().any() else ""
+        add_legend(figure, [*lines, *methods], f"mean over the seeds{bands}")
     return figure
+
+
+def _curve(rows: pd.DataFrame) -> "pd.Series":
+    return rows["run"] + ": " + rows["method"]

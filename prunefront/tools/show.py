@@ -11,7 +11,7 @@ from prunefront.export.results import described, read_exports
 from prunefront.frontier.intervals import of_points, read_intervals
 from prunefront.frontier.names import method_name
 from prunefront.frontier.pareto import saving
-from prunefront.frontier.summary import Submitted, Summary, read_summary
+from prunefront.frontier.summary import Made, Submitted, Summary, read_summary
 from prunefront.pipeline.store import FRONTIER, INTERVALS, PICTURE, SUBMITTED, SUMMARY, load_result
 from prunefront.tools.latency import BATCHES, THREADS, read_latency
 
@@ -56,9 +56,9 @@ def print_frontier() -> None:
     submitted, baseline = summary.submitted, summary.baseline
     gate_note = "" if submitted.above_gate else " (no operating point is above the accuracy gate)"
     chosen = (
-        f"submitted: {submitted.method} at {submitted.sparsity:.2%} sparsity{gate_note}, score "
-        f"{submitted.score:.4f}, validation accuracy {submitted.val_accuracy:.4f}, test accuracy "
-        f"{submitted.test_accuracy:.4f} (dense: {baseline.val_accuracy:.4f}, {baseline.test_accuracy:.4f})"
+        f"submitted: {method_name(submitted.method)} ({submitted.method}) at {submitted.sparsity:.2%} "
+        f"sparsity{gate_note}, score {submitted.score:.4f}, validation accuracy {submitted.val_accuracy:.4f}, test "
+        f"accuracy {submitted.test_accuracy:.4f} (dense: {baseline.val_accuracy:.4f}, {baseline.test_accuracy:.4f})"
     )
     counts = [
         f"{entry.zeros:,} of {entry.parameters:,} {kind} ({entry.zeros / max(1, entry.parameters):.2%})"
@@ -82,6 +82,8 @@ def print_frontier() -> None:
         console.print(line, highlight=False)
     console.print(f"its zeros: {', '.join(counts)} parameters", highlight=False)
     console.print(f"weights {SUBMITTED}, picture {PICTURE}, all points {FRONTIER}, summary {SUMMARY}", highlight=False)
+    if summary.runtime is not None:
+        console.print(f"made {described_runtime(summary.runtime)}", highlight=False)
     exports = read_exports()
     for line in [] if exports is None else described(exports):
         console.print(f"export {line}", highlight=False)
@@ -137,6 +139,16 @@ def judged(summary: Summary) -> list[str]:
     return lines
 
 
+def described_runtime(made: Made) -> str:
+    """How results were made, in a line."""
+    if made.portable:
+        how = f"portably: the same on every x86-64 machine with {made.instructions}"
+    else:
+        how = "with whatever the machine offers: another kind gives other results (runtime.portable: false)"
+    threads = "a thread per core" if made.threads is None else f"{made.threads} thread{'s' * (made.threads > 1)}"
+    return ", ".join([how, threads, *(f"{name} {number}" for name, number in made.versions.items())])
+
+
 def print_latency(latency: pd.DataFrame) -> None:
     """Prints how fast each model is in each format, a column for each size of batch and number of threads."""
     table = Table(title="Speed, in multiples of the dense network's in LiteRT float32", title_justify="left")
@@ -163,6 +175,7 @@ def as_table(title: str, rows: pd.DataFrame, headings: Sequence[str]) -> Table:
         headings: some of `CELLS`; those whose columns the rows lack are left out.
     """
     table = Table(title=title, title_justify="left")
+    rows = rows.assign(method=[method_name(method) for method in rows["method"]])
     shown = [CELLS[heading] for heading in headings if CELLS[heading][0] in rows]
     for heading in headings:
         if CELLS[heading][0] in rows:

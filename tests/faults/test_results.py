@@ -228,7 +228,7 @@ def test_a_damaged_frontier_is_neither_shown_nor_published(name, params, tmp_pat
 def test_a_whole_result_is_shown(tmp_path, capsys):
     result()(tmp_path)
     print_frontier()
-    assert "submitted: prune_global at 50.00% sparsity, score 0.6250" in capsys.readouterr().out
+    assert "submitted: global magnitude (prune_global) at 50.00% sparsity, score 0.6250" in capsys.readouterr().out
     assert read_summary().model_dump(exclude_unset=True) == WHOLE
 
 
@@ -279,7 +279,7 @@ def test_a_result_from_before_there_were_costs_is_shown(tmp_path, capsys):
     summary = json.dumps({key: value for key, value in WHOLE.items() if key != "axis"})
     result(summary, frontier)(tmp_path)
     print_frontier()
-    assert "submitted: prune_global at 50.00% sparsity, score 0.6250" in capsys.readouterr().out
+    assert "submitted: global magnitude (prune_global) at 50.00% sparsity, score 0.6250" in capsys.readouterr().out
     assert list(load_result()) == columns
     assert read_summary().axis == "sparsity"
 
