@@ -18,6 +18,7 @@ from prunefront.data.splits import read_split
 from prunefront.models.built_in import build_network
 from prunefront.models.certificate import verify
 from prunefront.sparse_file.codec import decode, encode
+from prunefront.tools.publish import PUBLISHED
 from prunefront.training.trainer import compile_classifier, evaluate
 from tests.helpers import ENVIRONMENT, copy_checkout, run, set_params
 
@@ -202,8 +203,8 @@ def test_a_dropped_seed_vanishes_and_methods_with_levels_appear(project):
 def test_results_are_published_and_compared(project):
     run("python", "-m", "stages.publish", "results/mine", folder=project)
     folder = project / "results" / "mine"
-    names = ["cost.json", "exports.csv", "frontier.csv", "intervals.csv", "params.yaml", "pareto.json", "pareto.png"]
-    assert sorted(p.name for p in folder.iterdir()) == [*names, "sensitivity.png", "submitted.npz"]
+    assert {p.name for p in folder.iterdir()} == PUBLISHED | {"exports.csv"}
+    assert "values hold" in run("prunefront", "verify", "results/mine/submitted.npz", folder=project).stdout
     submitted = load_weights(project / "models" / "submitted.weights.h5")
     for mine, theirs in zip(load_weights(folder / "submitted.npz"), submitted, strict=True):
         np.testing.assert_array_equal(mine, theirs)
@@ -219,7 +220,9 @@ def test_results_are_published_and_compared(project):
     assert (folder / "mine.txt").exists()
     set_params(project, masked={"levels": [0.5]})
     refused = run("python", "-m", "stages.publish", "results/other", folder=project, check=False)
-    assert "to be by the parameters in params.yaml" in refused.stderr
+    assert "metrics/masked/0.csv: expected results of the present parameters" in refused.stderr
+    assert "results made with masked.levels [0.5, 0.9], which is [0.5] now" in refused.stderr
+    assert not (project / "results" / "other").exists()
     run("git", "checkout", "-q", "params.yaml", folder=project)
 
     compared = run("python", "-m", "stages.compare", "results/mine", "results/founding-report", folder=project)

@@ -103,3 +103,18 @@ def processor_flags() -> frozenset[str] | None:
     except OSError:
         return None
     return next((frozenset(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), None)
+
+
+def processor() -> str:
+    """The processor's name, as the system gives it."""
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        names = [line for line in information.read_text(encoding="utf-8").splitlines() if line.startswith("model name")]
+        if names:
+            return names[0].split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def machine() -> str:
+    """Processor, cores and operating system."""
+    return f"{processor()}, {os.cpu_count()} cores, {platform.system()}"

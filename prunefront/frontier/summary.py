@@ -51,6 +51,14 @@ class Dense(Part):
     test_accuracy: Share
 
 
+class Majority(Part):
+    """The null baseline that every network has to beat: always the commonest class of the training split."""
+
+    name: str
+    val_accuracy: Share
+    test_accuracy: Share
+
+
 class Optimism(Part):
     """What the submitted point's validation score owes to being chosen by it, see `selection.outlook`.
 
@@ -121,8 +129,9 @@ def made_with(runtime: Runtime) -> Made:
 class Summary(Part):
     """The result; `axis` is what `hypervolume` and the frontier are taken over, beside the accuracy.
 
-    `wins` are the points that most samples would submit. Results of earlier versions lack `rule` and what is below;
-    `optimism` is None, too, where no point is above the gate.
+    `wins` are the points that most samples would submit. `warnings` is what was said of data, network and training when
+    the results were made, a line each. Results of earlier versions lack `rule` and what is below; `optimism` is None,
+    too, where no point is above the gate.
     """
 
     submitted: Submitted
@@ -134,6 +143,8 @@ class Summary(Part):
     wins: list[Win] = []
     sensitivity: Sensitivity | None = None
     runtime: Made | None = None
+    majority: Majority | None = None
+    warnings: list[str] = []
 
 
 def read_summary(path: Path = SUMMARY) -> Summary:
