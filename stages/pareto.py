@@ -13,9 +13,11 @@ def pareto(params: ParamsOption = PARAMS) -> None:
     import warnings
 
     from prunefront.common.params import load_params
-    from prunefront.data.splits import majority_doubt, read_class_names
-    from prunefront.frontier.submission import choose, load_baselines, load_frontier, submit
+    from prunefront.common.provenance import write_provenance
+    from prunefront.data.splits import PREPARED, majority_doubt, read_class_names
+    from prunefront.frontier.submission import choose, load_baselines, load_frontier, noted_warnings, submit
     from prunefront.pipeline.run import open_run
+    from prunefront.pipeline.store import RESULTS, SUBMITTED
 
     settings = load_params(params)
     points = load_frontier(settings)
@@ -24,9 +26,11 @@ def pareto(params: ParamsOption = PARAMS) -> None:
         print(f"no operating point is above the accuracy gate ({settings.pareto.gate}): submitting the dense baseline")
     opened = open_run("pareto", settings, int(chosen["seed"]))
     doubt = majority_doubt(opened.validation.y, read_class_names(), settings.pareto.gate)
-    if doubt is not None:
-        warnings.warn(doubt, stacklevel=1)
-    submit(opened, points, chosen, above_gate)
+    doubts = list(dict.fromkeys([*noted_warnings(settings), *filter(None, [doubt])]))
+    for line in doubts:
+        warnings.warn(line, stacklevel=1)
+    submit(opened, points, chosen, above_gate, doubts)
+    write_provenance("pareto", settings, PREPARED, [*RESULTS, SUBMITTED], warnings=doubts)
 
 
 if __name__ == "__main__":

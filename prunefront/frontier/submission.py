@@ -9,15 +9,17 @@ import pandas as pd
 
 from prunefront.common.errors import InputError
 from prunefront.common.files import alone, digest, replacing, write_json
-from prunefront.common.params import METHODS, NULL_BASELINES, Params, Pareto
-from prunefront.data.splits import Split, read_split
+from prunefront.common.params import METHODS, NULL_BASELINES, STAGES, Params, Pareto
+from prunefront.common.provenance import provenance_file, read_provenance
+from prunefront.data.splits import Split, read_class_names, read_labels, read_split
+from prunefront.frontier.confusion import NETWORKS, counted, rows_of, write_confusion
 from prunefront.frontier.figures import draw_frontier
 from prunefront.frontier.intervals import tabulate
 from prunefront.frontier.judgement import judge_optimism, list_changes, list_wins
 from prunefront.frontier.pareto import hypervolumes, scored
 from prunefront.frontier.selection import NOBODY, Selection, outlook
 from prunefront.frontier.sensitivity import draw_sensitivity
-from prunefront.frontier.summary import Dense, Submitted, Summary, Zeros
+from prunefront.frontier.summary import Dense, Majority, Submitted, Summary, Zeros, made_with
 from prunefront.models.certificate import certify
 from prunefront.models.weights import load_weights
 from prunefront.pipeline.correct import correct_file, read_correct, refused, write_correct
@@ -28,13 +30,15 @@ from prunefront.pipeline.store import (
     FRONTIER,
     INTERVALS,
     PICTURE,
+    PREPARATION,
     SENSITIVITY,
     SUBMITTED,
     SUMMARY,
     load_rows,
+    rows_file,
     weights_file,
 )
-from prunefront.training.trainer import evaluate_each, share
+from prunefront.training.trainer import answers, evaluate_each, share
 
 KEY = ("method", "seed", "target_sparsity")
 """What tells rows apart."""
@@ -127,7 +131,21 @@ def _most_accurate(baselines: pd.DataFrame) -> pd.Series:
     return baselines.assign(score=0.0).iloc[int(baselines["val_accuracy"].argmax())]
 
 
-def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool) -> None:
+def majority(run: Run, test: Split) -> Majority:
+    """What a network that always answers with the commonest class of the training split gets right."""
+    largest = int(np.bincount(read_labels("train")).argmax())
+    right = [float((split.y == largest).mean()) for split in (run.validation, test)]
+    return Majority(name=read_class_names()[largest], val_accuracy=right[0], test_accuracy=right[1])
+
+
+def noted_warnings(params: Params) -> list[str]:
+    """What the stages before this one said of their results, each line once."""
+    results = [PREPARATION, *(rows_file(s, seed) for s in ("baseline", *STAGES) for seed in params.seeds)]
+    noted = [read_provenance(path, "") for path in results if provenance_file(path).exists()]
+    return list(dict.fromkeys(line for one in noted for line in one.warnings))
+
+
+def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool, warnings: Sequence[str] = ()) -> None:
     """Reads the test split, after the choice, for every point and the dense baseline, and writes every result.
 
     Args:
@@ -135,6 +153,7 @@ def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool) 
         points: all scored operating points.
         chosen: the row to submit.
         above_gate: whether it is above the accuracy gate.
+        warnings: what is to be said beside the results, a line each.
 
     Raises:
         InputError: the weights on disk are not those that the row was measured on.
@@ -157,9 +176,12 @@ def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool) 
         axis=settings.axis,
         hypervolume=hypervolumes(points, settings.axis),
         rule=settings.rule,
-        optimism=judge_optimism(foreseen, chosen, accuracy, settings.gate) if above_gate else None,
+        optimism=judge_optimism(foreseen, chosen, accuracy, settings) if above_gate else None,
         wins=list_wins(foreseen, points, _most_accurate(baselines)),
         sensitivity=list_changes(selection, points, _most_accurate(baselines)),
+        runtime=made_with(run.params.runtime),
+        majority=majority(run, test),
+        warnings=list(warnings),
     )
     with alone(SUMMARY.with_suffix("")):  # for all files together: they belong to one run
         with replacing(SUBMITTED) as partial:
@@ -173,6 +195,7 @@ def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool) 
             write_correct(partial, tested, test.y, networks["weights_sha256"].tolist())
         draw_frontier(points, settings.gate, chosen, PICTURE, settings.axis, intervals)
         draw_sensitivity(selection, points, SENSITIVITY)
+        write_confusion(_confusion(run, {"validation": run.validation, "test": test}, (dense, chosen)))
         write_json(SUMMARY, summary.model_dump())
 
 
@@ -201,6 +224,17 @@ def _evaluated(run: Run, row: pd.Series, split: Split) -> np.ndarray:
     """Which examples of a split a row's network gets right, shape (n,), bool."""
     run.model.set_weights(load_weights(_measured(row)))
     return evaluate_each(run.model, split)[0]
+
+
+def _confusion(run: Run, splits: dict[str, Split], rows: Sequence[pd.Series]) -> list[tuple[str, ...]]:
+    """What the networks of two rows, the dense and the submitted, take each class of each split for."""
+    names, table = run.class_names, []
+    for network, row in zip(NETWORKS, rows, strict=True):
+        run.model.set_weights(load_weights(_measured(row)))
+        for split, examples in splits.items():
+            counts = counted(examples.y, answers(run.model, examples, run.outputs), len(names))
+            table += rows_of(network, split, counts, names)
+    return table
 
 
 def _measured(row: pd.Series) -> Path:

@@ -1,12 +1,14 @@
 """The result in a few numbers: what `metrics/pareto.json` holds."""
 
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from prunefront.common.files import read_json
-from prunefront.common.params import Axis, Rule
+from prunefront.common.machine import INSTRUCTIONS, is_portable
+from prunefront.common.params import Axis, Rule, Runtime
 from prunefront.pipeline.store import SUMMARY
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -49,16 +51,24 @@ class Dense(Part):
     test_accuracy: Share
 
 
+class Majority(Part):
+    """The null baseline that every network has to beat: always the commonest class of the training split."""
+
+    name: str
+    val_accuracy: Share
+    test_accuracy: Share
+
+
 class Optimism(Part):
     """What the submitted point's validation score owes to being chosen by it, see `selection.outlook`.
 
-    `expected` is the score that a point chosen in this way can be expected to have on fresh examples, and `optimism`
-    how much higher `score` is. Both are None where no sample of the examples leaves any out. `test_score` is that of
-    the test split, which had no part in the choice.
+    `optimism` is how much of `score` is luck, and `expected` the rest, which a point chosen in this way can be expected
+    to have on fresh examples; both are None where no sample of the examples leaves any out. `test_score` is that of the
+    test split, which had no part in the choice.
     """
 
     score: Share
-    expected: Share | None
+    expected: Annotated[float, Field(ge=-1, le=2)] | None
     optimism: Annotated[float, Field(ge=-1, le=1)] | None
     test_score: Share
 
@@ -96,11 +106,32 @@ class Sensitivity(Part):
     weight: list[Stretch]
 
 
+class Made(Part):
+    """What the results were made with; `instructions` are None where they are the machine's own."""
+
+    portable: bool
+    threads: int | None
+    instructions: str | None
+    versions: dict[str, str]
+
+
+def made_with(runtime: Runtime) -> Made:
+    """What results of this process are made with: its settings, and nothing that would differ between machines."""
+    portable = is_portable(runtime)
+    return Made(
+        portable=portable,
+        threads=runtime.threads,
+        instructions=INSTRUCTIONS if portable else None,
+        versions={package: version(package) for package in ("tensorflow", "keras", "numpy")},
+    )
+
+
 class Summary(Part):
     """The result; `axis` is what `hypervolume` and the frontier are taken over, beside the accuracy.
 
-    `wins` are the points that most samples would submit. Results of earlier versions lack `rule` and what is below;
-    `optimism` is None, too, where no point is above the gate.
+    `wins` are the points that most samples would submit. `warnings` is what was said of data, network and training when
+    the results were made, a line each. Results of earlier versions lack `rule` and what is below; `optimism` is None,
+    too, where no point is above the gate.
     """
 
     submitted: Submitted
@@ -111,6 +142,9 @@ class Summary(Part):
     optimism: Optimism | None = None
     wins: list[Win] = []
     sensitivity: Sensitivity | None = None
+    runtime: Made | None = None
+    majority: Majority | None = None
+    warnings: list[str] = []
 
 
 def read_summary(path: Path = SUMMARY) -> Summary:

@@ -12,12 +12,13 @@ import pandas as pd
 from prunefront.common.errors import InputError
 from prunefront.common.files import digest, replacing_folder
 from prunefront.common.params import Params
+from prunefront.common.provenance import write_provenance
 from prunefront.common.runtime import keras, set_up
-from prunefront.data.splits import Split, read_class_names, read_split
+from prunefront.data.splits import PREPARED, Split, read_class_names, read_split
 from prunefront.models.build import as_model_input, build_model, fingerprint, starting_weights
 from prunefront.models.certificate import certify
 from prunefront.models.counts import count, describe
-from prunefront.models.layers import WeightInfo, describe_weights, layers_of
+from prunefront.models.layers import WeightInfo, describe_weights, layers_of, no_kernel
 from prunefront.models.multiply_adds import uses
 from prunefront.models.outputs import Outputs, find_outputs
 from prunefront.models.weights import check_shapes, load_weights, save_weights
@@ -29,12 +30,15 @@ from prunefront.pipeline.store import (
     level_name,
     load_kept,
     load_nearest,
+    rows_file,
     unfinished_folder,
+    weights_file,
     weights_folder,
     write_rows,
 )
 from prunefront.pruning.masks import Weights
 from prunefront.pruning.saliency import ALLOCATIONS, Score, Sparing
+from prunefront.training.curves import Curves, curves_file, write_curves
 from prunefront.training.network import Networks
 from prunefront.training.progress import Progress
 from prunefront.training.resume import FinishedFits
@@ -55,7 +59,10 @@ class Run:
         outputs: what its outputs mean.
         validation: the split that everything is chosen by.
         cost: what the stage has spent on training.
+        curves: the epochs of its fits.
         kept: further weights to be written, each to a folder of that name beside the stage's; None empties it.
+        starts: digests of the weights of other stages that were read, by their paths.
+        warnings: what is to be said of the results, a line each.
         networks: what its fits train, shared with the runs of other seeds.
     """
 
@@ -68,7 +75,10 @@ class Run:
     outputs: Outputs
     validation: Split
     cost: Cost = field(default_factory=Cost)
+    curves: Curves = field(default_factory=list)
     kept: dict[str, Weights | None] = field(default_factory=dict)
+    starts: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
     networks: Networks = field(default_factory=Networks)
 
     @property
@@ -119,11 +129,23 @@ class Run:
     @property
     def early(self) -> Weights:
         """The weights of the early epoch that the baseline kept."""
-        return load_kept("baseline_early", self.seed)
+        early = load_kept("baseline_early", self.seed)
+        self._started_from(kept_file(weights_folder("baseline_early", self.seed)))
+        return early
 
     def load(self, stage: str, level: float) -> tuple[float, Weights]:
         """Another stage's point of the same seed, see `load_nearest`."""
-        return load_nearest(stage, self.seed, level)
+        found, weights = load_nearest(stage, self.seed, level)
+        self._started_from(weights_file(stage, self.seed, found))
+        return found, weights
+
+    def _started_from(self, path: Path) -> None:
+        self.starts[path.as_posix()] = digest(path)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """In the order of their numbers."""
+        return read_class_names()
 
     def read(self, split: str) -> Split:
         """A prepared split as the network takes it."""
@@ -154,6 +176,7 @@ class Run:
             self.progress,
             teacher=self.dense if recipe.distillation > 0 else None,
             cost=self.cost,
+            curves=self.curves,
             finished=self.finished,
             outputs=self.outputs,
             fingerprint=fingerprint(self.params.model),
@@ -183,11 +206,9 @@ def open_run(stage: str, params: Params, seed: int, networks: Networks | None = 
         make_model = partial(_alike, make_model, _kind(model), params.model.builder)
     validation = as_model_input(validation, model)
     weights = describe_weights(model, params.prune.biases, params.prune.include, params.prune.exclude)
-    if not any(weight.prunable for weight in weights):
-        raise InputError(
-            "Expected a model with trainable kernels, embeddings or biases to prune (prune.biases, prune.include, "
-            "prune.exclude). Received: one without; `prunefront inspect` lists its layers"
-        )
+    nothing = no_kernel(weights)
+    if nothing is not None:
+        raise InputError(nothing)
     outputs = find_outputs(model, classes, validation.x[:4], params.model.outputs)
     compile_classifier(model, outputs=outputs)
     return Run(stage, params, seed, make_model, model, weights, outputs, validation, networks=networks or Networks())
@@ -232,12 +253,15 @@ def record(run: Run, points: Iterable[tuple[float, Weights]]) -> pd.DataFrame:
             progress.advance(
                 f"{level:.1%} -> sparsity {row['sparsity']:.4f}, validation accuracy {row['val_accuracy']:.4f}"
             )
+        if run.curves:
+            write_curves(curves_file(folder), run.curves)
         table = pd.DataFrame(rows, columns=COLUMNS)
         write_rows(stage, run.seed, table, asdict(run.cost))
     for name, kept in run.kept.items():
         with replacing_folder(weights_folder(name, run.seed)) as folder:
             if kept is not None:
                 _write_weights(kept_file(folder), kept, run.model)
+    write_provenance(stage, run.params, PREPARED, [rows_file(stage, run.seed)], run.starts, run.warnings)
     run.finished.forget()
     return table
 

@@ -7,13 +7,13 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from prunefront.export.latency import BATCHES, THREADS, read_latency
 from prunefront.export.results import described, read_exports
 from prunefront.frontier.intervals import of_points, read_intervals
 from prunefront.frontier.names import method_name
 from prunefront.frontier.pareto import saving
-from prunefront.frontier.summary import Submitted, Summary, read_summary
+from prunefront.frontier.summary import Made, Submitted, Summary, read_summary
 from prunefront.pipeline.store import FRONTIER, INTERVALS, PICTURE, SUBMITTED, SUMMARY, load_result
-from prunefront.tools.latency import BATCHES, THREADS, read_latency
 
 CELLS = {
     "": ("place", "{}"),
@@ -78,10 +78,21 @@ def print_frontier() -> None:
     console = Console(soft_wrap=True)
     console.print(as_table("Pareto frontier", front, headings))
     console.print(chosen, highlight=False)
+    if summary.majority is not None:
+        console.print(
+            f"always {summary.majority.name}, the commonest class: validation accuracy "
+            f"{summary.majority.val_accuracy:.4f}, test accuracy {summary.majority.test_accuracy:.4f}",
+            highlight=False,
+            markup=False,
+        )
     for line in [*judged(summary), *([] if intervals is None else [alike(points, intervals, summary.submitted)])]:
         console.print(line, highlight=False)
     console.print(f"its zeros: {', '.join(counts)} parameters", highlight=False)
     console.print(f"weights {SUBMITTED}, picture {PICTURE}, all points {FRONTIER}, summary {SUMMARY}", highlight=False)
+    if summary.runtime is not None:
+        console.print(f"made {described_runtime(summary.runtime)}", highlight=False)
+    for warning in summary.warnings:
+        console.print(f"warning: {warning}", highlight=False, markup=False)
     exports = read_exports()
     for line in [] if exports is None else described(exports):
         console.print(f"export {line}", highlight=False)
@@ -135,6 +146,16 @@ def judged(summary: Summary) -> list[str]:
         ]
         lines.append(f"other samples of the validation examples would submit: {'; '.join(first)}")
     return lines
+
+
+def described_runtime(made: Made) -> str:
+    """How results were made, in a line."""
+    if made.portable:
+        how = f"portably: the same on every x86-64 machine with {made.instructions}"
+    else:
+        how = "with whatever the machine offers: another kind gives other results (runtime.portable: false)"
+    threads = "a thread per core" if made.threads is None else f"{made.threads} thread{'s' * (made.threads > 1)}"
+    return ", ".join([how, threads, *(f"{name} {number}" for name, number in made.versions.items())])
 
 
 def print_latency(latency: pd.DataFrame) -> None:
