@@ -26,7 +26,8 @@ MAY_IMPORT = {
     "pipeline": TRAINING | {"graph"},
     "export": TRAINING | {"graph", "c_code", "pipeline"},
     "frontier": {"pipeline", "training", "models", "data", "common"},
-    "tools": TRAINING | {"sources", "graph", "c_code", "pipeline", "export", "frontier"},
+    "report": {"frontier", "export", "pipeline", "training", "models", "common"},
+    "tools": TRAINING | {"sources", "graph", "c_code", "pipeline", "export", "frontier", "report"},
 }
 PACKAGE = ROOT / "prunefront"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -50,10 +51,12 @@ FREE_OF_TENSORFLOW = [
             "graph/operations.py",
             "graph/shapes.py",
             "pipeline/correct.py",
+            "training/curves.py",
             "pipeline/points.py",
             "pipeline/store.py",
             "pipeline/stage.py",
             "export/formats.py",
+            "export/latency.py",
             "export/litert_file.py",
             "export/results.py",
             "export/runtimes.py",
@@ -61,6 +64,7 @@ FREE_OF_TENSORFLOW = [
             "export/processes.py",
         )
     ),
+    *sorted((PACKAGE / "report").glob("*.py")),
     *(p for p in FILES if p.parent.name == "frontier" and p.name != "submission.py"),
 ]
 NOT_FREE = {PACKAGE / "common" / "runtime.py", PACKAGE / "data" / "batches.py"}

@@ -12,6 +12,7 @@ from prunefront.common.files import alone, digest, replacing, write_json
 from prunefront.common.params import METHODS, NULL_BASELINES, STAGES, Params, Pareto
 from prunefront.common.provenance import provenance_file, read_provenance
 from prunefront.data.splits import Split, read_class_names, read_labels, read_split
+from prunefront.frontier.confusion import NETWORKS, counted, rows_of, write_confusion
 from prunefront.frontier.figures import draw_frontier
 from prunefront.frontier.intervals import tabulate
 from prunefront.frontier.judgement import judge_optimism, list_changes, list_wins
@@ -37,7 +38,7 @@ from prunefront.pipeline.store import (
     rows_file,
     weights_file,
 )
-from prunefront.training.trainer import evaluate_each, share
+from prunefront.training.trainer import answers, evaluate_each, share
 
 KEY = ("method", "seed", "target_sparsity")
 """What tells rows apart."""
@@ -193,6 +194,7 @@ def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool, 
             write_correct(partial, tested, test.y, networks["weights_sha256"].tolist())
         draw_frontier(points, settings.gate, chosen, PICTURE, settings.axis, intervals)
         draw_sensitivity(selection, points, SENSITIVITY)
+        write_confusion(_confusion(run, {"validation": run.validation, "test": test}, (dense, chosen)))
         write_json(SUMMARY, summary.model_dump())
 
 
@@ -221,6 +223,17 @@ def _evaluated(run: Run, row: pd.Series, split: Split) -> np.ndarray:
     """Which examples of a split a row's network gets right, shape (n,), bool."""
     run.model.set_weights(load_weights(_measured(row)))
     return evaluate_each(run.model, split)[0]
+
+
+def _confusion(run: Run, splits: dict[str, Split], rows: Sequence[pd.Series]) -> list[tuple[str, ...]]:
+    """What the networks of two rows, the dense and the submitted, take each class of each split for."""
+    names, table = run.class_names, []
+    for network, row in zip(NETWORKS, rows, strict=True):
+        run.model.set_weights(load_weights(_measured(row)))
+        for split, examples in splits.items():
+            counts = counted(examples.y, answers(run.model, examples, run.outputs), len(names))
+            table += rows_of(network, split, counts, names)
+    return table
 
 
 def _measured(row: pd.Series) -> Path:

@@ -38,6 +38,7 @@ from prunefront.pipeline.store import (
 )
 from prunefront.pruning.masks import Weights
 from prunefront.pruning.saliency import ALLOCATIONS, Score, Sparing
+from prunefront.training.curves import Curves, curves_file, write_curves
 from prunefront.training.network import Networks
 from prunefront.training.progress import Progress
 from prunefront.training.resume import FinishedFits
@@ -58,6 +59,7 @@ class Run:
         outputs: what its outputs mean.
         validation: the split that everything is chosen by.
         cost: what the stage has spent on training.
+        curves: the epochs of its fits.
         kept: further weights to be written, each to a folder of that name beside the stage's; None empties it.
         starts: digests of the weights of other stages that were read, by their paths.
         warnings: what is to be said of the results, a line each.
@@ -73,6 +75,7 @@ class Run:
     outputs: Outputs
     validation: Split
     cost: Cost = field(default_factory=Cost)
+    curves: Curves = field(default_factory=list)
     kept: dict[str, Weights | None] = field(default_factory=dict)
     starts: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
@@ -139,6 +142,11 @@ class Run:
     def _started_from(self, path: Path) -> None:
         self.starts[path.as_posix()] = digest(path)
 
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """In the order of their numbers."""
+        return read_class_names()
+
     def read(self, split: str) -> Split:
         """A prepared split as the network takes it."""
         return as_model_input(read_split(split), self.model)
@@ -168,6 +176,7 @@ class Run:
             self.progress,
             teacher=self.dense if recipe.distillation > 0 else None,
             cost=self.cost,
+            curves=self.curves,
             finished=self.finished,
             outputs=self.outputs,
             fingerprint=fingerprint(self.params.model),
@@ -244,6 +253,8 @@ def record(run: Run, points: Iterable[tuple[float, Weights]]) -> pd.DataFrame:
             progress.advance(
                 f"{level:.1%} -> sparsity {row['sparsity']:.4f}, validation accuracy {row['val_accuracy']:.4f}"
             )
+        if run.curves:
+            write_curves(curves_file(folder), run.curves)
         table = pd.DataFrame(rows, columns=COLUMNS)
         write_rows(stage, run.seed, table, asdict(run.cost))
     for name, kept in run.kept.items():

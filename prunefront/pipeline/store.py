@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+from pydantic import BaseModel, NonNegativeFloat, NonNegativeInt
 
 from prunefront.common.errors import InputError
-from prunefront.common.files import digest, replacing, replacing_folder, write_json
+from prunefront.common.files import digest, read_json, replacing, replacing_folder, write_json
 from prunefront.common.provenance import provenance_file
 from prunefront.models.weights import load_weights
 from prunefront.pipeline.points import COLUMNS, COSTS, FRONTIER_COLUMNS, read_points
@@ -22,8 +23,10 @@ SUMMARY = Path("metrics/pareto.json")
 PICTURE = Path("metrics/pareto.png")
 INTERVALS = Path("metrics/intervals.csv")
 SENSITIVITY = Path("metrics/sensitivity.png")
+CONFUSION = Path("metrics/confusion.csv")
+REPORT = Path("metrics/report.html")
 SUBMITTED = Path("models/submitted.weights.h5")
-RESULTS = (FRONTIER, INTERVALS, SUMMARY, PICTURE, SENSITIVITY)
+RESULTS = (FRONTIER, INTERVALS, CONFUSION, SUMMARY, PICTURE, SENSITIVITY)
 """What the last stage writes to be read: all of it is published, and belongs to one run."""
 PREPARATION = Path("metrics/prepare.json")
 CORRECT = Path("models/correct.npz")
@@ -54,6 +57,29 @@ def rows_file(stage: str, seed: int) -> Path:
 def cost_file(stage: str, seed: int) -> Path:
     """What the stage's last run spent; it differs from run to run, and neither Git nor DVC tracks it."""
     return Path("costs") / stage / f"{seed}.json"
+
+
+class Spent(BaseModel, allow_inf_nan=False):
+    """What a stage's last run spent, see `trainer.Cost`, and the digest of the rows that it wrote."""
+
+    rows_sha256: str
+    epochs: NonNegativeInt
+    images: NonNegativeInt = 0
+    forward_passes: NonNegativeInt = 0
+    seconds: NonNegativeFloat = 0.0
+
+
+def load_cost(stage: str, seed: int) -> Spent | None:
+    """What a stage spent on its present results; None where another machine made them, or a run before them.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path, rows = cost_file(stage, seed), rows_file(stage, seed)
+    if not (path.exists() and rows.exists()):
+        return None
+    spent = read_json(path, Spent)
+    return spent if spent.rows_sha256 == digest(rows) else None
 
 
 def summary_file(stage: str) -> Path:

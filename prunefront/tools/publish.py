@@ -1,51 +1,42 @@
 """A run's results as a folder to keep: small files that Git can hold, without the pipeline around them."""
 
 import os
-import platform
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, NonNegativeFloat, NonNegativeInt
 
 from prunefront.common.errors import InputError
-from prunefront.common.files import digest, read_json, replacing_folder, write_json
+from prunefront.common.files import replacing_folder, write_json
+from prunefront.common.machine import processor
 from prunefront.common.params import STAGES
 from prunefront.common.runtime import tf
+from prunefront.export.latency import LATENCY, read_latency
 from prunefront.export.results import TABLE, read_exports
 from prunefront.models.certificate import certificate_path, certify
 from prunefront.models.multiply_adds import multiply_adds
 from prunefront.models.weights import load_named_weights, load_weights
 from prunefront.pipeline.run import Run
-from prunefront.pipeline.store import RESULTS, SUBMITTED, cost_file, rows_file
+from prunefront.pipeline.store import REPORT, RESULTS, SUBMITTED, load_cost
+from prunefront.report.page import write_report
 from prunefront.tools.checked import check_results
-from prunefront.tools.latency import LATENCY, read_latency
 
 WEIGHTS = "submitted.npz"
 PUBLISHED = {
     *(path.name for path in RESULTS),
     "params.yaml",
     "cost.json",
+    REPORT.name,
     WEIGHTS,
     certificate_path(Path(WEIGHTS)).name,
 }
 OPTIONAL = {TABLE.name, LATENCY.name}
 
 
-class Spent(BaseModel, allow_inf_nan=False):
-    """What a stage's last run spent, see `trainer.Cost`, and the digest of the rows that it wrote."""
-
-    rows_sha256: str
-    epochs: NonNegativeInt
-    images: NonNegativeInt = 0
-    forward_passes: NonNegativeInt = 0
-    seconds: NonNegativeFloat = 0.0
-
-
 def publish(run: Run, params_file: Path, folder: Path) -> None:
-    """Writes `folder`: all that the last stage found, parameters, cost, the submitted weights as a small `.npz`, and
-    their certificate, see `prunefront verify`.
+    """Writes `folder`: all that the last stage found, a page of it, parameters, cost, the submitted weights as a small
+    `.npz`, and their certificate, see `prunefront verify`.
 
     The results are checked first, see `check_results`. What the stage `export` and `prunefront bench` found comes along
     if it is about these weights.
@@ -72,6 +63,7 @@ def publish(run: Run, params_file: Path, folder: Path) -> None:
         np.savez_compressed(partial / WEIGHTS, allow_pickle=False, **arrays)
         certify(partial / WEIGHTS)
         write_json(partial / "cost.json", cost(run))
+        write_report(run.params, partial / REPORT.name, None)
         for table, path in ((read_exports(), TABLE), (read_latency(), LATENCY)):
             if table is not None:
                 shutil.copyfile(path, partial / path.name)
@@ -89,29 +81,17 @@ def cost(run: Run) -> dict[str, Any]:
     stages: dict[str, Any] = {}
     for stage in ("baseline", *STAGES):
         for seed in run.params.seeds:
-            path, rows = cost_file(stage, seed), rows_file(stage, seed)
-            if not (path.exists() and rows.exists()):
+            spent = load_cost(stage, seed)
+            if spent is None or spent.epochs == 0:
                 continue
-            spent = read_json(path, Spent)
-            if spent.rows_sha256 != digest(rows) or spent.epochs == 0:
-                continue  # of another run than these results, or nothing
             numbers = spent.model_dump(exclude={"rows_sha256"})
             stages.setdefault(stage, {})[str(seed)] = numbers | {"multiply_adds": dense * spent.forward_passes}
     return {
         "multiply_adds_per_example": {"dense": dense, "submitted": multiply_adds(model, weights, example)},
         "training": stages,
-        "machine": f"{_processor()}, {os.cpu_count()} cores, TensorFlow {tf.__version__}",
+        "machine": f"{processor()}, {os.cpu_count()} cores, TensorFlow {tf.__version__}",
     }
 
 
 def _names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
-
-
-def _processor() -> str:
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        names = [line for line in information.read_text(encoding="utf-8").splitlines() if line.startswith("model name")]
-        if names:
-            return names[0].split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()

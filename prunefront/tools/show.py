@@ -7,13 +7,13 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from prunefront.export.latency import BATCHES, THREADS, read_latency
 from prunefront.export.results import described, read_exports
 from prunefront.frontier.intervals import of_points, read_intervals
 from prunefront.frontier.names import method_name
 from prunefront.frontier.pareto import saving
 from prunefront.frontier.summary import Submitted, Summary, read_summary
 from prunefront.pipeline.store import FRONTIER, INTERVALS, PICTURE, SUBMITTED, SUMMARY, load_result
-from prunefront.tools.latency import BATCHES, THREADS, read_latency
 
 CELLS = {
     "": ("place", "{}"),

@@ -4,7 +4,7 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from prunefront.common.arrays import read_npz
 from prunefront.common.files import replacing
 from prunefront.common.runtime import keras, tf
 from prunefront.pruning.masks import Weights
+from prunefront.training.curves import Epoch
 
 
 class FinishedFits:
@@ -41,20 +42,21 @@ class FinishedFits:
             content.update(np.ascontiguousarray(array).tobytes())
         return content.hexdigest()[:32]
 
-    def load(self, key: str) -> tuple[list[Weights], float] | None:
-        """The sets of weights that a finished fit gave and the seconds that it took, None if there is none."""
+    def load(self, key: str) -> tuple[list[Weights], float, list[Epoch]] | None:
+        """The weights that a finished fit gave, the seconds that it took, and its curve; None if there is none."""
         path = self._path(key)
         if not path.exists():
             return None
-        *arrays, sets, seconds = read_npz(path).values()
+        *arrays, curve, sets, seconds = read_npz(path).values()
         size = len(arrays) // int(sets)
-        return [arrays[i * size : (i + 1) * size] for i in range(int(sets))], float(seconds)
+        results = [arrays[i * size : (i + 1) * size] for i in range(int(sets))]
+        return results, float(seconds), [Epoch(*row) for row in curve.tolist()]
 
-    def save(self, key: str, results: list[Weights], seconds: float) -> None:
-        """Keeps the sets of weights of a fit, all of one network."""
+    def save(self, key: str, results: list[Weights], seconds: float, curve: Sequence[Epoch] = ()) -> None:
+        """Keeps the sets of weights of a fit, all of one network, and what `load` gives beside them."""
         arrays = [array for weights in results for array in weights]
         with replacing(self._path(key)) as partial:
-            np.savez(partial, *arrays, np.array(len(results)), np.array(seconds))
+            np.savez(partial, *arrays, np.array(curve, float), np.array(len(results)), np.array(seconds))
 
     def forget(self) -> None:
         """Deletes all."""

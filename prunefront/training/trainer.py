@@ -17,6 +17,7 @@ from prunefront.models.outputs import LOGITS, Outputs
 from prunefront.pruning.masks import Masks, Weights
 from prunefront.pruning.schedules import Ramp
 from prunefront.training.correctness import MOST, EachBatch, Right
+from prunefront.training.curves import Curves, Epoch
 from prunefront.training.hold import hold_masks, prune_further
 from prunefront.training.network import Network, Networks
 from prunefront.training.progress import Progress
@@ -55,6 +56,7 @@ class Trainer:
         progress: where each epoch is reported.
         teacher: the dense network's weights for distillation, where the recipe asks for it.
         cost: adds up what the fits took.
+        curves: adds up the epochs of the fits.
         finished: keeps the result of each fit, so that an interrupted stage goes on at the next; None keeps nothing.
         outputs: what the network's outputs mean.
         fingerprint: a digest of what the network is made from.
@@ -69,6 +71,7 @@ class Trainer:
     progress: Progress
     teacher: Weights | None = None
     cost: Cost = field(default_factory=Cost)
+    curves: Curves = field(default_factory=list)
     finished: FinishedFits | None = None
     outputs: Outputs = LOGITS
     fingerprint: str = ""
@@ -134,8 +137,9 @@ class Trainer:
             key = self._key(self.finished, depends_on, start, masks)
             found = self.finished.load(key)
             if found is not None:
-                results, seconds = found
+                results, seconds, curve = found
                 self._spent(settings, seconds)
+                self.curves.append((label or "dense", curve))
                 self.progress.advance(f"{label}: trained before the stage was interrupted", settings.epochs)
                 return results
         network = self._network(new, settings, frozen, masks is not None)
@@ -155,9 +159,10 @@ class Trainer:
         self._fit(model, settings, ramp, kept, label)
         seconds = time.monotonic() - begun
         self._spent(settings, seconds)
+        self.curves.append((label or "dense", kept.curve))
         results = [model.get_weights(), *kept.weights]
         if self.finished is not None:
-            self.finished.save(key, results, seconds)
+            self.finished.save(key, results, seconds, kept.curve)
         return results
 
     def _network(self, new: "keras.Model", settings: Training, frozen: Collection[int], held: bool) -> Network:
@@ -267,6 +272,15 @@ def evaluate_each(model: "keras.Model", split: Split) -> tuple[np.ndarray, float
     return each.right(len(split.y)), float(result["loss"])
 
 
+def answers(model: "keras.Model", split: Split, outputs: Outputs) -> np.ndarray:
+    """The class that a model takes each example for, shape (n,), int64; right ones are those that `evaluate` counts."""
+    x, y, _ = keras.utils.unpack_x_y_sample_weight(evaluable(split))
+    try:
+        return outputs.answers(model.predict(x, batch_size=256 if y is not None else None, verbose=0))
+    except tf.errors.OpError as error:
+        raise _unfit(error) from None
+
+
 def compile_classifier(
     model: "keras.Model",
     optimizer: "keras.optimizers.Optimizer | None" = None,
@@ -307,14 +321,17 @@ class _Ramping(keras.callbacks.Callback):
 
 
 class _Kept(keras.callbacks.Callback):
-    """Keeps the weights after one epoch, counted from 1; 0 keeps none."""
+    """Keeps what each epoch came to, and the weights after one of them, counted from 1; 0 keeps no weights."""
 
     def __init__(self, epoch: int):
         super().__init__()
         self.epoch = epoch
         self.weights: list[Weights] = []
+        self.curve: list[Epoch] = []
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        rate = float(self.model.optimizer.learning_rate)
+        self.curve.append(Epoch(**{name: (logs or {})[name] for name in Epoch._fields[:-1]}, learning_rate=rate))
         if epoch + 1 == self.epoch:
             self.weights.append(self.model.get_weights())
 
