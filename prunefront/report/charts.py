@@ -278,9 +278,7 @@ def curve(results: Results, kind: str) -> Spec:
             strokeDash=alt.StrokeDash(
                 "split:N",
                 scale=alt.Scale(domain=list(keys.values()), range=[[3, 2], [1, 0]]),
-                legend=alt.Legend(
-                    title=None, orient="top", symbolType="stroke", symbolSize=300, symbolStrokeColor="black"
-                ),
+                legend=None,
             ),
             detail="seed:N",
             tooltip=[
