@@ -22,7 +22,7 @@ install: .venv/installed
 # The pipeline's long story begins first, and the other long files beside it; short ones fill the gap at the end.
 LONG := $(addprefix tests/test_, $(addsuffix .py, pipeline optimizers_hold zeros_hold wheel examples new methods models_hold resume recipes))
 CHOSEN := -m 'not long'
-test-all: CHOSEN :=
+test-all: CHOSEN := --hypothesis-profile search
 test test-all: install
 	ruff check .
 	ruff format --check .

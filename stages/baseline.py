@@ -10,9 +10,12 @@ def baseline(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
     weights of an early epoch (baseline.keep_epoch).
     """
     from prunefront.methods.baseline import baseline as method
+    from prunefront.pipeline.doubts import doubting_statistics
     from prunefront.pipeline.stage import run_method
 
-    run_method("baseline", lambda r: method(r.start, r.trainer, r.settings, r.kept), params, seed)
+    run_method(
+        "baseline", lambda r: doubting_statistics(r, method(r.start, r.trainer, r.settings, r.kept)), params, seed
+    )
 
 
 if __name__ == "__main__":

@@ -33,7 +33,6 @@ ENVIRONMENT = {
     "GIT_COMMITTER_EMAIL": "test@example.org",
     "COLUMNS": "200",
 }
-ENVIRONMENT.pop("PYTHONPATH", None)
 
 # --- files, processes and parameters
 

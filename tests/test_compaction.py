@@ -1,19 +1,17 @@
 """Compaction: what goes by hand, and equal outputs for any network."""
 
 import itertools
-from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prunefront import InputError
 from prunefront.common.runtime import keras
 from prunefront.graph.channels import constants, needed
 from prunefront.graph.compaction import compact, constant_output
 from prunefront.graph.folding import fold_affine
-from prunefront.graph.forward import check_same, outputs
+from prunefront.graph.forward import difference_of, outputs
 from prunefront.graph.multiply_adds import multiply_adds as of_graph
 from prunefront.graph.operations import (
     Activation,
@@ -45,6 +43,10 @@ RELU = Activation("relu")
 
 def shapes(found):
     return [node.shape for node in found.nodes]
+
+
+def assert_same(before, after, x, share=1e-5):
+    assert difference_of(outputs(before, x), outputs(after, x)) <= share
 
 
 def test_a_unit_that_nothing_takes_goes():
@@ -134,7 +136,7 @@ def test_a_sum_goes_by_channels_of_all_summands():
     )
     after = compact(also)
     assert after.nodes[1].shape == (2,)
-    check_same(also, after, np.random.default_rng(0).normal(size=(5, 2)))
+    assert_same(also, after, np.random.default_rng(0).normal(size=(5, 2)))
 
 
 def test_a_branch_that_is_cut_goes_as_a_whole():
@@ -197,7 +199,7 @@ def test_a_dead_network_is_a_constant():
     np.testing.assert_array_equal(constant_output(dead), [4, 5])
     after = compact(dead)
     assert shapes(after) == [(2,), (1,), (1,), (1,), (1,), (2,)]
-    check_same(dead, after, np.ones((1, 2)))
+    assert_same(dead, after, np.ones((1, 2)))
     by_place = graph((3, 1), conv(np.zeros((1, 1, 1)), [2]), Pad(((1, 0),)))
     np.testing.assert_array_equal(constant_output(by_place), [[0], [2], [2], [2]])
     assert constant_output(graph((2,), dense([[1], [0]]))) is None
@@ -210,17 +212,6 @@ def test_a_network_in_which_all_matters_stays_as_it_is():
         assert one.name == other.name
         for name, value in vars(one.operation).items():
             np.testing.assert_array_equal(value, getattr(other.operation, name))
-
-
-def test_check_same_says_by_how_much_outputs_differ():
-    one = graph((2,), dense([[1], [2]]))
-    other = graph((2,), dense([[1], [2.5]]))
-    check_same(one, one, np.ones((2, 2)))
-    with pytest.raises(InputError, match=r"within 1e-05 of their scale, 3. Received: outputs that differ by 0\.5"):
-        check_same(one, other, np.ones((2, 2)))
-    wild = replace(one, nodes=(one.nodes[0], replace(one.nodes[1], operation=dense([[np.nan], [1]]))))
-    with pytest.raises(InputError, match="differ by nan"):
-        check_same(one, wild, np.ones((2, 2)))
 
 
 @settings(max_examples=300)
@@ -283,6 +274,6 @@ def test_a_residual_network_of_keras_with_few_weights():
     small = compact(read)
     assert of_graph(small) < of_graph(read) / 2
     x = rng.normal(size=(8, 8, 8, 1)).astype(np.float32)
-    check_same(read, small, x, 1e-6)
-    check_same(read, fold_affine(small), x, 1e-5)
-    np.testing.assert_allclose(write_model(small)(x), model(x), rtol=0, atol=1e-5)
+    assert_same(read, small, x, 1e-6)
+    assert_same(read, fold_affine(small), x)
+    assert difference_of(np.asarray(model(x)), np.asarray(write_model(small)(x))) <= 1e-5

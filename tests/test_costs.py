@@ -9,6 +9,7 @@ from prunefront.models.multiply_adds import uses
 from prunefront.pipeline.costs import measure, note
 from prunefront.sparse_file.codec import decode, encode
 from prunefront.training.trainer import compile_classifier, evaluate
+from tests.helpers import Subclassed
 
 layers = keras.layers
 
@@ -40,6 +41,7 @@ def test_costs_by_hand():
     assert found.multiply_adds_compacted == 2 * 1 + 1 * 2  # the constant unit is part of the last layer's bias
     assert found.effective_zeros == 8 + 3  # eight zeros; 5, 6 and 7 go nowhere
     assert found.bytes_lossless == len(encode(before))
+    assert found.bytes_bfloat16 == len(encode(before, "bfloat16"))
     assert found.bytes_int8 == len(encode(before, "int8"))
     for held, measured in zip(model.get_weights(), before, strict=True):
         np.testing.assert_array_equal(held, measured)
@@ -75,6 +77,15 @@ def test_a_network_that_is_no_graph_counts_plain_zeros():
     assert found.multiply_adds_nonzero == found.multiply_adds // 2
     assert note(model).startswith("effective zeros are plain zeros, and compaction removes nothing: Expected layers ")
     assert note(model).endswith("Received: memory, a LSTM")
+
+
+def test_a_network_of_another_kind_counts_plain_zeros():
+    model = Subclassed()
+    model(X)
+    model.set_weights([np.zeros(w.shape) if w.ndim == 1 else np.ones(w.shape) for w in model.get_weights()])
+    found = costs(model, X, Y)
+    assert found.effective_zeros == 8 + 2
+    assert found.multiply_adds_compacted == found.multiply_adds == 2 * 8 + 8 * 2
 
 
 def test_of_a_network_that_is_a_graph_nothing_is_said():

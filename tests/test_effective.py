@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 
 from prunefront.common.runtime import keras
 from prunefront.graph.compaction import compact
-from prunefront.graph.effective import compacted_multiply_adds, effective_weights, effective_zeros
+from prunefront.graph.effective import effective_weights, effective_zeros
 from prunefront.graph.multiply_adds import multiply_adds as of_graph
-from prunefront.graph.read import read_graph
+from prunefront.graph.read import read_graph, read_with_sources
 from prunefront.models.multiply_adds import multiply_adds
 from tests.graphs_by_hand import conv, dense, graph
-from tests.helpers import Subclassed
 from tests.networks import NETWORKS, examples, functional
 from tests.random_graphs import random_graph, random_inputs, tame_outputs
 
@@ -27,14 +26,14 @@ def mlp(*arrays):
 
 
 def zeros(model, weights, flags=None):
-    return effective_zeros(model, weights, flags or [True] * len(weights))
+    return effective_zeros(weights, flags or [True] * len(weights), *read_with_sources(model, weights))
 
 
 def test_weights_into_a_unit_that_nothing_takes_are_ineffective():
     model, weights = mlp([[1, 2], [3, 4]], [5, 6], [[7], [0]], [8])
     assert zeros(model, weights) == 4  # the zero, and unit 1: 2, 4 and 6
-    assert effective_zeros(model, weights, [True, False, True, False]) == 3
-    assert effective_zeros(model, weights, [False, True, False, False]) == 1
+    assert zeros(model, weights, [True, False, True, False]) == 3
+    assert zeros(model, weights, [False, True, False, False]) == 1
 
 
 def test_weights_out_of_a_unit_count_if_its_bias_feeds_it():
@@ -75,18 +74,12 @@ def test_a_shared_weight_needs_one_use():
 
 
 def test_what_is_not_in_the_graph_counts_as_it_is():
-    model = Subclassed()
-    model(np.ones((1, 3), np.float32))
-    weights = [np.zeros_like(w) if w.ndim == 1 else np.ones_like(w) for w in model.get_weights()]
-    assert zeros(model, weights) == 8 + 2
-    assert compacted_multiply_adds(model, weights) is None
-    model, weights = mlp([[1, 2], [3, np.nan]], [5, 6], [[7], [0]], [8])
-    assert zeros(model, weights) == 1
+    assert effective_zeros([np.array([0, 1, 0]), np.zeros(2)], [True, True]) == 2 + 2
     normalized = keras.Sequential([keras.Input((2,)), layers.Dense(1), layers.BatchNormalization(), layers.Dense(1)])
     weights = [np.ones(w.shape, np.float32) for w in normalized.get_weights()]
     weights[-2][:] = 0
     trainable = [v.trainable for v in normalized.weights]
-    assert effective_zeros(normalized, weights, trainable) == 2 + 1 + 2 + 1  # all but the last bias
+    assert zeros(normalized, weights, trainable) == 2 + 1 + 2 + 1  # all but the last bias
 
 
 @settings(max_examples=300)
@@ -127,5 +120,5 @@ def test_multiply_adds_by_hand():
 
 def test_multiply_adds_after_compaction():
     model, weights = mlp([[1, 2], [3, 4]], [5, 6], [[7], [0]], [8])
-    assert compacted_multiply_adds(model, weights) == 3
-    assert compacted_multiply_adds(model, [np.ones_like(w) for w in weights]) == 6
+    assert of_graph(compact(read_graph(model, weights))) == 3
+    assert of_graph(compact(read_graph(model, [np.ones_like(w) for w in weights]))) == 6

@@ -20,7 +20,7 @@ from prunefront.export import export as exporting
 from prunefront.export import onnx
 from prunefront.export.c_file import count_non_zeros
 from prunefront.export.convert import convert
-from prunefront.export.export import difference_of, random_like, rounded_up
+from prunefront.export.export import random_like, rounded_up
 from prunefront.export.formats import content_of, file_of
 from prunefront.export.keras_file import write_keras
 from prunefront.export.litert import write_litert
@@ -28,6 +28,7 @@ from prunefront.export.litert_file import count_litert
 from prunefront.export.processes import how_it_ended
 from prunefront.export.results import COLUMNS, FOLDER, TABLE
 from prunefront.export.stage import export_by_hand, export_submitted
+from prunefront.graph.forward import difference_of
 from prunefront.models.weights import save_weights
 from prunefront.pruning.masks import count_zeros
 from stages.export import export as command

@@ -145,29 +145,23 @@ def test_zeros_hold_although_the_optimizer_brings_momentum(digits, optimizer):
 
 
 def test_fit_keeps_the_best_epoch(digits, monkeypatch):
-    """The last epoch is spoilt on purpose: its weights are zero, whatever the machine makes of the others."""
-    epochs = []
+    """The first of equals. The accuracies are given: what training makes of them differs between processors."""
+    accuracies, epochs = [0.3, 0.7, 0.7, 0.5], []
 
-    class Spoil(keras.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):  # noqa: ARG002
-            if len(epochs) == 3:
-                self.model.set_weights([np.zeros_like(w) for w in self.model.get_weights()])
-
-        def on_epoch_end(self, epoch, logs):  # noqa: ARG002
-            epochs.append((logs["val_accuracy"], self.model.get_weights()))
+    class Given(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs):
+            logs["val_accuracy"] = accuracies[epoch]
+            epochs.append(self.model.get_weights())
 
     plain = keras.Model.fit
 
     def fit(self, *args, callbacks, **kwargs):
-        return plain(self, *args, callbacks=[Spoil(), *callbacks], **kwargs)
+        return plain(self, *args, callbacks=[Given(), *callbacks], **kwargs)
 
     monkeypatch.setattr(keras.Model, "fit", fit)
-    weights = digits.trainer.fit(digits.dense, Training(epochs=4, batch_size=32, learning_rate=0.003, recipe="plain"))
-    accuracies = [accuracy for accuracy, _ in epochs]
-    assert accuracies[-1] < 0.3 < max(accuracies)
-    _, best = epochs[accuracies.index(max(accuracies))]
-    for kept, expected in zip(weights, best, strict=True):
-        np.testing.assert_array_equal(kept, expected)
+    weights = digits.trainer.fit(digits.dense, Training(epochs=4, batch_size=64, learning_rate=0.003, recipe="plain"))
+    same = [all(np.array_equal(a, b) for a, b in zip(weights, ended, strict=True)) for ended in epochs]
+    assert same == [False, True, False, False]
 
 
 def test_the_weights_of_an_early_epoch_are_kept_beside_the_best(digits):
@@ -187,9 +181,10 @@ def test_fits_do_not_depend_on_earlier_ones(digits):
 def test_divergence_is_one_clear_line(digits):
     from prunefront import InputError
 
-    training = Training(epochs=3, batch_size=64, learning_rate=1000.0, recipe="plain")
+    training = Training(epochs=1, batch_size=64, learning_rate=0.001, recipe="plain")
+    too_large = [1e20 * w for w in digits.dense]  # six layers of them overflow in any arithmetic
     with pytest.raises(InputError, match=r"training diverged; .* lower the learning rate"):
-        digits.trainer.fit(digits.dense, training)
+        digits.trainer.fit(too_large, training)
 
 
 def test_iterative_walks_upwards_and_holds_its_zeros(digits):
@@ -257,7 +252,8 @@ def test_a_narrow_network_s_weights_give_the_same_outputs_in_the_full_one(digits
     wide = widen(weights, [w.shape for w in full.get_weights()])
     full.set_weights(wide)
     x = digits.train.x[:8]
-    np.testing.assert_allclose(full.predict(x, verbose=0), narrow.predict(x, verbose=0), rtol=1e-4, atol=1e-2)
+    expected = narrow.predict(x, verbose=0)
+    np.testing.assert_allclose(full.predict(x, verbose=0), expected, rtol=0, atol=1e-5 * np.abs(expected).max())
     assert size_of(wide) - count_zeros(wide) == narrow.count_params()
     assert multiply_adds(full, wide, x[:1]) == multiply_adds(narrow, weights, x[:1])
 

@@ -24,7 +24,16 @@ def _seeded():
     set_up("float32", 0)
 
 
-@pytest.mark.parametrize("name", OPTIMIZERS)
+# One of each kind: its slots, how it clips, averages, accumulates and scales. The others do the same another time.
+EACH = {
+    "adafactor", "adam", "accumulation", "ema overwriting", "ftrl", "global clipnorm", "lamb", "loss scale", "muon",
+    "rmsprop", "schedule", "schedule-free adamw",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name", [name if name in EACH else pytest.param(name, marks=pytest.mark.long) for name in OPTIMIZERS]
+)
 def test_optimizers_with_full_slots(name):
     """The optimizer has momentum for every weight before the masks come."""
     model = compile_model(small(), OPTIMIZERS[name]())
@@ -35,6 +44,7 @@ def test_optimizers_with_full_slots(name):
 
 
 def test_all_optimizers_of_keras_are_covered():
+    assert set(OPTIMIZERS) > EACH
     public = {n for n in dir(optimizers) if isinstance(getattr(optimizers, n), type)}
     used = {type(make()).__name__ for make in OPTIMIZERS.values()}
     assert public - used <= {"Optimizer", "MultiOptimizer", "OptimizerMap"}

@@ -5,6 +5,7 @@ import pytest
 
 from prunefront import InputError, global_masks, layerwise_masks
 from prunefront.common.runtime import keras, set_up, tf
+from prunefront.graph.forward import difference_of
 from prunefront.models.layers import describe_weights
 from prunefront.pruning.masks import count_zeros
 from prunefront.training.hold import held_masks, hold_masks, implied_masks, magnitude_masks
@@ -64,7 +65,7 @@ def test_callbacks_come_as_a_list_one_or_a_callback_list(tmp_path):
         check(model, masks)
     model.export(tmp_path / "served", verbose=False)
     served = tf.saved_model.load(tmp_path / "served")
-    np.testing.assert_allclose(served.serve(X), model.predict(X, verbose=0), rtol=1e-5)
+    assert difference_of(model.predict(X, verbose=0), np.asarray(served.serve(X))) <= 1e-5
 
 
 def test_backup_of_a_dense_run_does_not_bring_weights_back(tmp_path):
@@ -179,7 +180,7 @@ def test_a_step_that_diverges_is_undone_and_named(compiled):
     with pytest.raises(InputError, match=r"stopped at step 3; .*Received: NaN or infinity in the loss"):
         model.fit(x, np.tile(Y, 2), 16, sample_weight=np.tile(weight, 2), shuffle=False, verbose=0)
     for kept, expected in zip(model.get_weights(), good.get_weights(), strict=True):
-        np.testing.assert_allclose(kept, expected, rtol=1e-6)
+        assert difference_of(expected, kept) <= 1e-5  # a step too many would be some hundredths
     model.optimizer.learning_rate = 0.01  # training can go on from there
     fit_and_check(model, masks)
 

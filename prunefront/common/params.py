@@ -45,6 +45,7 @@ RecipeName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 BUILDER = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 Allocation = Literal["global", "uniform", "erk", "lamp"]
 Axis = Literal["sparsity", "bytes", "multiply_adds"]
+Rule = Literal["score", "one_standard_error"]
 Format = Literal[
     "keras",
     "sparse",
@@ -247,9 +248,21 @@ class SmallDense(Levels, Training):
     pass
 
 
+class Runtime(Section):
+    portable: Flag = False
+    threads: Annotated[int, Field(ge=1, le=1024, strict=True)] | None = None
+
+    @model_validator(mode="after")
+    def _threads_said(self) -> Self:
+        if self.portable and self.threads is None:
+            raise ValueError("expected a number of threads, since it changes results, or portable: false")
+        return self
+
+
 class Pareto(Section):
     gate: Share
     axis: Axis = "sparsity"
+    rule: Rule = "score"
 
 
 class Export(Section):
@@ -303,6 +316,7 @@ class Params(Section):
 
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
     precision: Literal["float32", "mixed_bfloat16"]
+    runtime: Runtime = Runtime()
     data: Data
     model: Model
     recipes: dict[RecipeName, Recipe]
@@ -337,6 +351,13 @@ class Params(Section):
             return ()
         section: Levels | None = self.section(stage)
         return () if section is None else section.levels
+
+    @model_validator(mode="after")
+    def _portable_in_float32(self) -> Self:
+        # AVX2 has no bfloat16, and what stands in for it goes by the processor's caches
+        if self.runtime.portable and self.precision != "float32":
+            raise ValueError(f"runtime.portable: expected precision: float32, or false (received {self.precision})")
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

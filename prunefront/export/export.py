@@ -28,6 +28,7 @@ from prunefront.export.results import COLUMNS
 from prunefront.export.runtimes import BATCH, Job, Ran, outputs_file
 from prunefront.graph.compaction import compact, constant_output
 from prunefront.graph.folding import fold_affine
+from prunefront.graph.forward import difference_of
 from prunefront.graph.operations import Graph
 from prunefront.graph.read import read_graph
 from prunefront.graph.write import write_model
@@ -196,12 +197,6 @@ def random_like(x: np.ndarray, count: int) -> np.ndarray:
     if x.dtype.kind in "iu":
         return rng.integers(x.min(), x.max() + 1, shape).astype(x.dtype)
     return rng.normal(x.mean(), 2 * x.std() + 1e-3, shape).astype(x.dtype)
-
-
-def difference_of(expected: np.ndarray, received: np.ndarray) -> float:
-    """The largest difference of two arrays, as a share of the largest magnitude of the first; NaN if one has NaN."""
-    scale = max(float(np.abs(expected).max()), float(np.finfo(np.float32).tiny))
-    return float(np.abs(expected - received).max()) / scale
 
 
 def rounded_up(share: float) -> float:

@@ -1,11 +1,12 @@
 """Converters and runtimes, each in a process of its own, whose crash ends no more than that process."""
 
+import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
@@ -64,13 +65,61 @@ def answers(module: str, task: BaseModel, kind: type[Answer]) -> tuple[list[Answ
     ended = subprocess.run(
         command, input=task.model_dump_json().encode(), env=environment(), capture_output=True, check=False
     )
-    found = []
-    for line in ended.stdout.splitlines():
-        try:
-            found.append(kind.model_validate_json(line))
-        except ValidationError:
-            continue
+    found = list(_among(ended.stdout.splitlines(), kind))
     return found, how_it_ended(ended.returncode, ended.stderr.decode(errors="replace"))
+
+
+@contextlib.contextmanager
+def asking(
+    module: str, task: BaseModel, kind: type[Answer], log: Path
+) -> Iterator[Callable[[BaseModel], Answer | str]]:
+    """Runs a module in a process that goes on until the block ends, one question and its answer at a time.
+
+    Args:
+        module: reads a task and then questions from stdin, and prints an answer to each, a line.
+        task: for it.
+        kind: of the answers; lines that are something else are what a library prints.
+        log: the file for what it prints to stderr.
+
+    Yields:
+        A function that is given a question and gives the answer, or in words how the process ended without one.
+    """
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(
+            [sys.executable, "-m", module],
+            env=environment(),
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+        ) as process,
+    ):
+        assert process.stdin is not None
+        assert process.stdout is not None
+        questions, lines = process.stdin, process.stdout
+
+        def send(message: BaseModel) -> None:
+            with contextlib.suppress(BrokenPipeError):  # it has ended: its answer will say so
+                questions.write(message.model_dump_json() + "\n")
+                questions.flush()
+
+        def ask(question: BaseModel) -> Answer | str:
+            send(question)
+            return next(_among(lines, kind), None) or how_it_ended(process.wait())
+
+        try:
+            send(task)
+            yield ask
+        finally:
+            process.kill()
+
+
+def _among(lines: Iterable[str | bytes], kind: type[Answer]) -> Iterator[Answer]:
+    """The answers among the lines that a process prints."""
+    for line in lines:
+        with contextlib.suppress(ValidationError):
+            yield kind.model_validate_json(line)
 
 
 def environment() -> dict[str, str]:

@@ -1,19 +1,17 @@
-"""Which weights of a network have a part in its function, and what it costs without the others."""
+"""Which weights of a network have a part in its function."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from prunefront.common.errors import InputError
-from prunefront.common.runtime import keras
+from prunefront.graph.builder import Source
 from prunefront.graph.channels import by_group, constants, grouped, needed, reached
-from prunefront.graph.compaction import compact
-from prunefront.graph.multiply_adds import multiply_adds
 from prunefront.graph.operations import Convolution, Dense, Graph
-from prunefront.graph.read import read_graph, read_with_sources
 
 
-def effective_zeros(model: "keras.Model", weights: Sequence[np.ndarray], flags: Sequence[bool]) -> int:
+def effective_zeros(
+    weights: Sequence[np.ndarray], flags: Sequence[bool], graph: Graph | None = None, sources: Sequence[Source] = ()
+) -> int:
     """How many weights are zero or ineffective: non-zero, but without a part in the function by where they lie.
 
     A weight is effective if a path of non-zero weights leads from it to the output, and what it is multiplied with is
@@ -23,25 +21,20 @@ def effective_zeros(model: "keras.Model", weights: Sequence[np.ndarray], flags: 
     place where that never meets more than the zeros around an image. Of several uses of a shared weight, one is enough.
 
     Args:
-        model: whose layers and shapes are looked at; its own weights are not.
         weights: in model order.
         flags: for each array, whether it counts.
+        graph: of these weights; None for a model that `read_with_sources` refuses.
+        sources: where the arrays stand in it.
 
     Returns:
-        The count; arrays that no operation of the graph holds, and all arrays of a model that `read_graph` refuses,
-        count with their zeros alone.
+        The count; arrays that no operation of the graph holds count with their zeros alone.
     """
     effective: list[np.ndarray | None] = [None] * len(weights)
-    try:
-        graph, sources = read_with_sources(model, weights)
-    except InputError:
-        sources = ()
-    else:
-        masks = effective_weights(graph)
-        for source in sources:
-            mask = masks[source.node][source.attribute].reshape(weights[source.weight].shape)
-            earlier = effective[source.weight]
-            effective[source.weight] = mask if earlier is None else earlier | mask
+    masks = [] if graph is None else effective_weights(graph)
+    for source in sources:
+        mask = masks[source.node][source.attribute].reshape(weights[source.weight].shape)
+        earlier = effective[source.weight]
+        effective[source.weight] = mask if earlier is None else earlier | mask
     kept = [w != 0 if mask is None else (w != 0) & mask for w, mask in zip(weights, effective, strict=True)]
     return sum(mask.size - int(np.count_nonzero(mask)) for mask, counts in zip(kept, flags, strict=True) if counts)
 
@@ -69,17 +62,3 @@ def effective_weights(graph: Graph) -> list[dict[str, np.ndarray]]:
             masks["kernel"] = mask.reshape(operation.kernel.shape)
         found.append(masks)
     return found
-
-
-def compacted_multiply_adds(model: "keras.Model", weights: Sequence[np.ndarray]) -> int | None:
-    """Multiply-adds per example of the dense network that is left after compaction; None if no graph can be read.
-
-    Args:
-        model: whose layers and shapes are looked at.
-        weights: in model order.
-    """
-    try:
-        graph = read_graph(model, weights)
-    except InputError:
-        return None
-    return multiply_adds(compact(graph))

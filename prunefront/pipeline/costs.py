@@ -1,20 +1,22 @@
 """What the network of an operating point costs: to store, to run, and in accuracy where its weights are rounded."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from prunefront.common.errors import InputError
 from prunefront.common.runtime import keras
 from prunefront.data.splits import Split
-from prunefront.graph.effective import compacted_multiply_adds, effective_zeros
-from prunefront.graph.read import read_graph
+from prunefront.graph.builder import Source
+from prunefront.graph.compaction import compact
+from prunefront.graph.effective import effective_zeros
+from prunefront.graph.multiply_adds import multiply_adds
+from prunefront.graph.operations import Graph
+from prunefront.graph.read import read_graph, read_with_sources
 from prunefront.models.layers import WeightInfo
 from prunefront.pruning.masks import Weights
-from prunefront.sparse_file.codec import decode, encode
+from prunefront.sparse_file.codec import decode, encode_each
 from prunefront.training.trainer import evaluate
 
 VALUES = {"lossless": "float32", "bfloat16": "bfloat16", "int8": "int8"}
@@ -71,11 +73,11 @@ def measure(model: "keras.Model", weights: Sequence[WeightInfo], uses: Sequence[
         rounded[values], _ = evaluate(model, validation)
     model.set_weights(arrays)
     dense = sum(n * a.size for n, a in zip(uses, arrays, strict=True))
-    compacted = compacted_multiply_adds(model, arrays)
+    graph, sources = _read(model, arrays)
     return Costs(
-        effective_zeros=effective_zeros(model, arrays, [weight.trainable for weight in weights]),
+        effective_zeros=effective_zeros(arrays, [weight.trainable for weight in weights], graph, sources),
         multiply_adds=dense,
-        multiply_adds_compacted=dense if compacted is None else compacted,
+        multiply_adds_compacted=dense if graph is None else multiply_adds(compact(graph)),
         multiply_adds_nonzero=sum(n * int(np.count_nonzero(a)) for n, a in zip(uses, arrays, strict=True)),
         bytes_lossless=len(files["lossless"]),
         bytes_bfloat16=len(files["bfloat16"]),
@@ -85,8 +87,15 @@ def measure(model: "keras.Model", weights: Sequence[WeightInfo], uses: Sequence[
     )
 
 
+def _read(model: "keras.Model", arrays: Weights) -> tuple[Graph | None, Sequence[Source]]:
+    """The graph of these weights and where they stand in it; None and nothing where no graph can be read."""
+    try:
+        return read_with_sources(model, arrays)
+    except InputError:
+        return None, ()
+
+
 def _sparse_files(arrays: Weights) -> dict[str, bytes]:
-    """The sparse file for each kind of values; zstd, which takes the time, runs beside Python."""
+    """The sparse file for each kind of values."""
     arrays = [array.view(np.uint8) if array.dtype == bool else array for array in arrays]
-    with ThreadPoolExecutor() as pool:
-        return dict(zip(VALUES, pool.map(partial(encode, arrays), VALUES.values()), strict=True))
+    return dict(zip(VALUES, encode_each(arrays, list(VALUES.values())), strict=True))

@@ -9,11 +9,11 @@ from pydantic import BaseModel
 from prunefront.common.errors import InputError
 from prunefront.common.files import digest, read_json, write_json
 from prunefront.common.params import STAGES, Params
+from prunefront.common.provenance import relevant, tree_digest
+from prunefront.data.splits import PREPARED
 from prunefront.models.build import fingerprint
 from prunefront.pipeline.store import done_file, rows_file
 from prunefront.training.resume import code_of
-
-PREPARED = Path("data/prepared")
 
 
 class Done(BaseModel):
@@ -30,14 +30,10 @@ def made_from(stage: str, params: Params, seed: int) -> str:
     and the results of all stages before this one.
     """
     content = code_of(stage)
-    section = params.section(stage)
-    recipe = params.recipes.get(getattr(section, "recipe", ""))
-    read = [section, recipe, params.prune, params.model]
-    content.update(json.dumps([part and part.model_dump(mode="json") for part in read], sort_keys=True).encode())
-    content.update(f"{params.precision} {seed} {fingerprint(params.model)}".encode())
+    content.update(json.dumps(relevant(params, stage), sort_keys=True).encode())
+    content.update(f"{seed} {fingerprint(params.model)} {tree_digest(PREPARED)}".encode())
     order = ("baseline", *STAGES)
-    earlier = [rows_file(name, seed) for name in order[: order.index(stage)]]
-    for path in [params.model.weights, *sorted(PREPARED.glob("*")), *earlier]:
+    for path in [params.model.weights, *(rows_file(name, seed) for name in order[: order.index(stage)])]:
         content.update(f"{path} {digest(path) if path.is_file() else ''}".encode())
     return content.hexdigest()
 

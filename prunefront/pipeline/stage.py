@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prunefront.common.params import Params, load_params
-from prunefront.pipeline.store import write_no_points, write_summary
+from prunefront.pipeline.store import drop_other_seeds, write_no_points, write_summary
 from prunefront.pruning.masks import Weights
 
 if TYPE_CHECKING:
@@ -30,17 +30,22 @@ def run_method(stage: str, points: Method, params_file: Path, seed: int | None =
         InputError: bad parameters, data that are not prepared, a network that does not fit, or a training that fails.
     """
     params = load_params(params_file)
-    if params.levels(stage):
-        _run(stage, points, params, seed)
-    else:
-        for each in params.seeds if seed is None else [seed]:
-            write_no_points(stage, each)
-        narrow = stage == "small_dense" and not params.model.built_in
-        print(f"{stage}: left out, {'only the built-in network can be narrower' if narrow else 'no levels'}")
+    written = _run(stage, points, params, seed) if params.levels(stage) else _leave_out(stage, params, seed)
+    if seed is None:
+        drop_other_seeds(written, params.seeds)
     write_summary(stage, params.seeds)
 
 
-def _run(stage: str, points: Method, params: Params, seed: int | None) -> None:
+def _leave_out(stage: str, params: Params, seed: int | None) -> set[str]:
+    for each in params.seeds if seed is None else [seed]:
+        write_no_points(stage, each)
+    narrow = stage == "small_dense" and not params.model.built_in
+    print(f"{stage}: left out, {'only the built-in network can be narrower' if narrow else 'no levels'}")
+    return {stage}
+
+
+def _run(stage: str, points: Method, params: Params, seed: int | None) -> set[str]:
+    """Makes what is missing; gives the names of the folders, in `models/`, that it is in."""
     from prunefront.pipeline.done import is_done, made_from, note_done
     from prunefront.pipeline.run import open_run, record
     from prunefront.pipeline.store import weights_folder
@@ -48,11 +53,13 @@ def _run(stage: str, points: Method, params: Params, seed: int | None) -> None:
 
     made = {each: made_from(stage, params, each) for each in (params.seeds if seed is None else [seed])}
     missing = [each for each in made if not is_done(stage, each, made[each])]
-    networks = Networks()
+    networks, names = Networks(), {stage}
     for each in made:
         if seed is None and missing and each not in missing:
             print(f"{stage}, seed {each}: done before, by the same parameters, data and code")
             continue
         run = open_run(stage, params, each, networks)
         record(run, points(run))
+        names.update(run.kept)
         note_done(stage, each, made[each], [weights_folder(name, each) for name in (stage, *run.kept)])
+    return names

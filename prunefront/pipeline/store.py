@@ -5,7 +5,8 @@
 """
 
 import re
-from collections.abc import Sequence
+import shutil
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -13,6 +14,7 @@ from pydantic import BaseModel, NonNegativeFloat, NonNegativeInt
 
 from prunefront.common.errors import InputError
 from prunefront.common.files import digest, read_json, replacing, replacing_folder, write_json
+from prunefront.common.provenance import provenance_file
 from prunefront.models.weights import load_weights
 from prunefront.pipeline.points import COLUMNS, COSTS, FRONTIER_COLUMNS, read_points
 from prunefront.pruning.masks import Weights
@@ -24,6 +26,10 @@ INTERVALS = Path("metrics/intervals.csv")
 SENSITIVITY = Path("metrics/sensitivity.png")
 REPORT = Path("metrics/report.html")
 SUBMITTED = Path("models/submitted.weights.h5")
+RESULTS = (FRONTIER, INTERVALS, SUMMARY, PICTURE, SENSITIVITY)
+"""What the last stage writes to be read: all of it is published, and belongs to one run."""
+PREPARATION = Path("metrics/prepare.json")
+CORRECT = Path("models/correct.npz")
 
 
 def level_name(level: float) -> str:
@@ -163,6 +169,20 @@ def write_no_points(stage: str, seed: int) -> None:
     """The empty results of a method that is left out."""
     with replacing_folder(weights_folder(stage, seed)):
         write_rows(stage, seed, pd.DataFrame(columns=COLUMNS), {"epochs": 0})
+        provenance_file(rows_file(stage, seed)).unlink(missing_ok=True)
+
+
+def drop_other_seeds(names: Iterable[str], seeds: Collection[int]) -> None:
+    """Deletes results of seeds that are no more among the parameters': what a stage leaves follows from those alone.
+
+    Args:
+        names: of folders in `models/` and `metrics/`.
+        seeds: that stay.
+    """
+    stay = {name for seed in seeds for name in (str(seed), f"{seed}.csv", f"{seed}.provenance.json")}
+    for path in [p for name in names for top in ("models", "metrics") for p in (Path(top) / name).glob("[0-9]*")]:
+        if re.fullmatch(r"\d+(\.csv|\.provenance\.json)?", path.name) and path.name not in stay:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def write_summary(stage: str, seeds: Sequence[int]) -> None:

@@ -98,4 +98,10 @@ def channel_numbers(positions: np.ndarray, shape: Sequence[int]) -> np.ndarray:
     depthwise convolution has it, those of the axis before.
     """
     axes = 2 if len(shape) > 2 and shape[-1] == 1 else 1
-    return np.unique(positions % max(math.prod(shape[-axes:]), 1), return_inverse=True)[1]
+    count = max(math.prod(shape[-axes:]), 1)
+    channels = positions % count
+    if count > channels.size:  # which a damaged file may say, of more than there is memory for
+        return np.unique(channels, return_inverse=True)[1]
+    present = np.zeros(count, bool)
+    present[channels] = True
+    return (np.cumsum(present) - 1)[channels]

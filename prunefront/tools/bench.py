@@ -1,9 +1,7 @@
 """How fast the exported model is, beside the dense network and without compaction, in every format, in one run."""
 
 import contextlib
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -11,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ValidationError
 
 from prunefront.common.errors import InputError
 from prunefront.common.files import digest
@@ -19,7 +16,7 @@ from prunefront.common.params import Params
 from prunefront.export.export import Subject, as_it_is, compacted, make_job, outputs_of, write
 from prunefront.export.formats import family, file_of
 from prunefront.export.latency import BATCHES, COLUMNS, LATENCY, THREADS
-from prunefront.export.processes import environment, how_it_ended
+from prunefront.export.processes import asking
 from prunefront.export.results import write_table
 from prunefront.export.runtimes import Job
 from prunefront.export.stage import open_in_float32
@@ -109,7 +106,12 @@ def _timed(
     with contextlib.ExitStack() as stack:
         processes = {
             (name, threads): stack.enter_context(
-                _process(Timed(name=name, threads=threads, files=of, job=job, examples=examples, seconds=seconds))
+                asking(
+                    "prunefront.export.timing",
+                    Timed(name=name, threads=threads, files=of, job=job, examples=examples, seconds=seconds),
+                    Measured,
+                    job.folder / f"{name}-{threads}.log",
+                )
             )
             for (name, of), threads in product(files.items(), THREADS)
             if of and not (family(name) == "c" and threads > 1)
@@ -123,7 +125,9 @@ def _timed(
         for number in range(rounds):
             order = np.random.default_rng(number).permutation(len(cases))  # none always behind the same
             for case in [cases[index] for index in order]:
-                answer = _measure(processes[case.format, case.threads], Measure(model=case.model, batch=case.batch))
+                answer = processes[case.format, case.threads](Measure(model=case.model, batch=case.batch))
+                if isinstance(answer, str):
+                    answer = Measured(refusal=f"the runtime ended {answer}")
                 if answer.refusal is None:
                     times.setdefault(case, []).append(answer.seconds)
                 else:
@@ -131,40 +135,6 @@ def _timed(
                     print(f"left out is {', '.join(map(str, case))} threads: {answer.refusal}", flush=True)
             print(f"round {number + 1} of {rounds}", flush=True)
     return {case: times[case] for case in cases}
-
-
-@contextlib.contextmanager
-def _process(timed: Timed) -> Iterator["subprocess.Popen[str]"]:
-    """A process that times what it is asked to, until the block ends; what it says of errors goes to a file."""
-    errors = timed.job.folder / f"{timed.name}-{timed.threads}.log"
-    command = [sys.executable, "-m", "prunefront.export.timing"]
-    with (
-        errors.open("w") as log,
-        subprocess.Popen(
-            command, env=environment(), text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log
-        ) as process,
-    ):
-        try:
-            _send(process, timed)
-            yield process
-        finally:
-            process.kill()
-
-
-def _send(process: "subprocess.Popen[str]", message: BaseModel) -> None:
-    assert process.stdin is not None
-    with contextlib.suppress(BrokenPipeError):  # it has ended: its answer will say so
-        process.stdin.write(message.model_dump_json() + "\n")
-        process.stdin.flush()
-
-
-def _measure(process: "subprocess.Popen[str]", asked: Measure) -> Measured:
-    _send(process, asked)
-    assert process.stdout is not None
-    for line in process.stdout:
-        with contextlib.suppress(ValidationError):  # what a runtime prints
-            return Measured.model_validate_json(line)
-    return Measured(refusal=f"the runtime ended {how_it_ended(process.wait())}")
 
 
 def _table(times: dict[Case, list[float]], rounds: int) -> pd.DataFrame:

@@ -178,6 +178,7 @@ def _about(params: Any, subject: Ingredients, code: Path) -> None:
         data["source"] = "folder" if subject.data.is_dir() else "npz"
         data["path"] = _absolute(subject.data)
         data["image_size"] = None
+        data["channels"] = 3
     size: list[int] | None = list(subject.image_size) if subject.image_size is not None else None
     if subject.model is not None and (subject.data is None or subject.data.is_dir()):
         shape = _images_of(subject.model, subject)

@@ -12,6 +12,7 @@ import numpy as np
 
 from prunefront.common.arrays import read_npz
 from prunefront.common.files import replacing
+from prunefront.common.machine import in_force
 from prunefront.common.runtime import keras, tf
 from prunefront.pruning.masks import Weights
 from prunefront.training.curves import Epoch
@@ -69,6 +70,7 @@ class FinishedFits:
 def code_of(stage: str) -> Any:
     """A digest, to be added to, of the code of a stage that this process has imported, and of what it is built on."""
     content = hashlib.sha256(f"{keras.__version__} {tf.__version__} {np.__version__}".encode())
+    content.update(json.dumps(in_force()).encode())
     for path in sorted(_imported(stage)):  # now: later the files may not be what is running
         content.update(path.read_bytes())
     return content

@@ -10,12 +10,13 @@ import numpy as np
 from prunefront.common.errors import InputError
 from prunefront.common.params import Recipe, Training
 from prunefront.common.runtime import keras, tf
-from prunefront.data.batches import evaluable, fingerprint, in_memory
+from prunefront.data.batches import STREAMED, evaluable, fingerprint, in_memory
 from prunefront.data.splits import Split
 from prunefront.models.layers import freeze_layers
 from prunefront.models.outputs import LOGITS, Outputs
 from prunefront.pruning.masks import Masks, Weights
 from prunefront.pruning.schedules import Ramp
+from prunefront.training.correctness import MOST, EachBatch, Right
 from prunefront.training.curves import Curves, Epoch
 from prunefront.training.hold import hold_masks, prune_further
 from prunefront.training.network import Network, Networks
@@ -238,14 +239,37 @@ class Trainer:
 
 
 def evaluate(model: "keras.Model", split: Split) -> tuple[float, float]:
-    """Accuracy, in [0, 1], and mean loss (cross-entropy in nats plus weight regularization) of a compiled model."""
+    """Accuracy, in [0, 1], and mean loss, see `evaluate_each`."""
+    right, loss = evaluate_each(model, split)
+    return share(right), loss
+
+
+def share(right: np.ndarray) -> float:
+    """The share of examples that are right, exactly: Keras's float32 accuracy would put 0.61000001 for 0.61."""
+    return int(np.count_nonzero(right)) / len(right)
+
+
+def evaluate_each(model: "keras.Model", split: Split) -> tuple[np.ndarray, float]:
+    """For each example whether a model gets it right, and its mean loss, in one pass.
+
+    Args:
+        model: compiled to be evaluated only, see `compile_classifier`.
+        split: n examples.
+
+    Returns:
+        Shape (n,), bool, and cross-entropy in nats plus weight regularization.
+
+    Raises:
+        InputError: the model cannot compute with the examples.
+    """
     x, y, _ = keras.utils.unpack_x_y_sample_weight(evaluable(split))
+    size = MOST if y is not None else None
+    each = EachBatch(size or STREAMED)
     try:
-        result = model.evaluate(x, y, batch_size=256 if y is not None else None, verbose=0, return_dict=True)
+        result = model.evaluate(x, y, batch_size=size, verbose=0, return_dict=True, callbacks=[each])
     except tf.errors.OpError as error:
         raise _unfit(error) from None
-    # The exact share: Keras's float32 accuracy would put 0.61000001 for 0.61.
-    return round(result["accuracy"] * len(split.y)) / len(split.y), float(result["loss"])
+    return each.right(len(split.y)), float(result["loss"])
 
 
 def answers(model: "keras.Model", split: Split, outputs: Outputs) -> np.ndarray:
@@ -267,11 +291,12 @@ def compile_classifier(
 
     Args:
         model: changed in place.
-        optimizer: None to evaluate only.
+        optimizer: None to evaluate only, example by example.
         outputs: what they mean; by default a logit for each class.
         label_smoothing: see `Outputs.loss`.
     """
-    model.compile(optimizer, outputs.loss(label_smoothing), metrics=[outputs.accuracy()])
+    metrics = [outputs.accuracy()] if optimizer is not None else [outputs.accuracy(), Right(outputs)]
+    model.compile(optimizer, outputs.loss(label_smoothing), metrics=metrics)
 
 
 def _unfit(error: Exception) -> InputError:
