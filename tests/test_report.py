@@ -49,6 +49,14 @@ def test_the_charts_hold_the_numbers_of_the_files():
         ["global magnitude", 0, 0.5, 2000, 0.89, "84.0% to 94.0%"],
         ["global magnitude", 0, 0.1, 400, 0.3, "25.0% to 35.0%"],
     ]
+    # By bytes one dominates another that is as accurate and larger; none of a null baseline is there.
+    on_front = [row[:2] for row in columns_of(data["points"], "name", "seed", "front_bytes") if row[2]]
+    assert on_front == [
+        ["global magnitude", 0],
+        ["global magnitude", 0],
+        ["global magnitude", 1],
+        ["gradual magnitude", 0],
+    ]
     # The mean of .88 and .86, its interval, and the one level of the method.
     assert columns_of(data["means"], "name", "val_accuracy", "val_low", "val_high", "lonely")[3] == [
         "gradual magnitude",

@@ -10,7 +10,7 @@ from matplotlib.colors import to_hex
 
 from prunefront.common.params import Axis
 from prunefront.frontier.figures import method_styles
-from prunefront.frontier.pareto import AXES
+from prunefront.frontier.pareto import AXES, non_dominated, pairs
 from prunefront.report.results import Results
 
 Spec = dict[str, Any]
@@ -109,8 +109,16 @@ def _points(results: Results) -> pd.DataFrame:
         points = points.assign(interval=[f"{a:.1%} to {b:.1%}" for a, b in zip(low, high, strict=True)])
     else:
         points = points.assign(interval="none")
-    columns = ["name", "seed", "target_sparsity", "val_accuracy", "test_accuracy", "interval", "on_frontier"]
-    return _located(points, results)[[*columns, *axes_of(results)]]
+    fronts = {f"front_{axis}": _on_front(points, axis) for axis in axes_of(results)}
+    columns = ["name", "seed", "target_sparsity", "val_accuracy", "test_accuracy", "interval", *fronts]
+    return _located(points.assign(**fronts), results)[[*columns, *axes_of(results)]]
+
+
+def _on_front(points: pd.DataFrame, axis: Axis) -> np.ndarray:
+    """For each point whether it is on the frontier over an axis; null baselines never are."""
+    front, eligible = np.zeros(len(points), bool), points["eligible"].to_numpy()
+    front[eligible] = non_dominated(pairs(points[eligible], axis))
+    return front
 
 
 def _means(results: Results) -> pd.DataFrame:
@@ -151,7 +159,7 @@ def frontier(results: Results, axis: Axis) -> Spec:
     shown = "indexof(shown, datum.name) >= 0"
     points, means = alt.Chart(_data("points")), alt.Chart(_data("means")).transform_filter(shown)
     parts = [
-        points.transform_filter("datum.on_frontier")
+        points.transform_filter(f"datum.front_{axis}")
         .mark_line(color="#d4d4d4", strokeWidth=8, strokeCap="round", strokeJoin="round")
         .encode(x=x, y=y),
         *(_bands(means, x, colour) if results.sure else []),
