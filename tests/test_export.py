@@ -62,8 +62,10 @@ def prepared(folder, model, x=None, names=("a b", "int", 'quote"\\')):
     model.save(folder / "own.keras")
     data = folder / "data" / "prepared"
     data.mkdir(parents=True)
-    x = RNG.integers(0, 256, (48, *model.input_shape[1:]), np.uint8) if x is None else x
-    y = model.predict(x.astype(np.float32) / 255 if x.dtype == np.uint8 else x, verbose=0).argmax(axis=1)
+    x = RNG.integers(0, 256, (96, *model.input_shape[1:]), np.uint8) if x is None else x
+    scores = model.predict(x.astype(np.float32) / 255 if x.dtype == np.uint8 else x, verbose=0)
+    clear = np.sort(np.argsort(-np.diff(np.sort(scores)[:, -2:])[:, 0])[:48])  # no two classes that rounding could swap
+    x, y = x[clear], scores[clear].argmax(axis=1)
     for split in ("train", "validation", "test"):
         np.save(data / f"{split}_x.npy", x)
         np.save(data / f"{split}_y.npy", y.astype(np.int64))
