@@ -9,6 +9,7 @@ from typing import Any
 
 _HOMES = {
     "common.errors": ["InputError"],
+    "frontier.intervals": ["accuracy_interval", "compare_points"],
     "frontier.pareto": ["pareto_front", "score"],
     "models.certificate": ["certify", "verify"],
     "models.weights": ["load_masks", "load_weights", "save_masks"],

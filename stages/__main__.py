@@ -12,7 +12,7 @@ TOOLS = ("new", "preset", "inspect", "show", "pick", "compare", "publish", "veri
 def main() -> None:
     """Runs the command that the arguments name."""
     panels = {
-        "Stages, in the order of the pipeline": ("prepare", "baseline", *STAGES, "pareto", "export"),
+        "Stages, in the order of the pipeline": ("prepare", "baseline", *STAGES, "pareto", "export", "report"),
         "Tools": TOOLS,
     }
     run_all({title: map(_command, names) for title, names in panels.items()})

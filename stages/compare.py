@@ -17,16 +17,19 @@ def compare(
 ) -> None:
     """Put the frontiers of several runs side by side, as one table and one picture.
 
-    Prints, as Markdown, each method's validation / test accuracy in percent, the mean over its seeds.
+    Prints, as Markdown, each method's validation / test accuracy in percent, the mean over its seeds, with 95 %
+    intervals where a run has them, and says which runs' submitted points cannot be told apart by these.
     """
-    from prunefront.tools.compare import draw, load_runs, tabulate
+    from prunefront.tools.compare import draw, load_means, load_runs, overlaps, tabulate
 
-    points = load_runs(folders)
-    table = tabulate(points, level or LEVELS).T
+    points, intervals = load_runs(folders), load_means(folders)
+    table = tabulate(points, level or LEVELS, intervals).T
     print(f"| | {' | '.join(table.columns)} |\n|{'---|' * (len(table.columns) + 1)}")
     for name, cells in zip(table.index, table.to_numpy(), strict=True):
         print(f"| {name} | {' | '.join(cells)} |")
-    draw(points, picture)
+    for line in overlaps(folders):
+        print(f"\n{line}")
+    draw(points, picture, intervals)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,9 @@ def export(
     """
     from prunefront.common.errors import InputError
     from prunefront.common.params import load_params
-    from prunefront.export.results import described, write_no_exports
+    from prunefront.common.provenance import write_provenance
+    from prunefront.data.splits import PREPARED
+    from prunefront.export.results import TABLE, described, write_no_exports
 
     settings = load_params(params)
     chosen = [*(to or []), *(further or [])]
@@ -35,6 +37,7 @@ def export(
         raise InputError("Expected a weight file and --to FORMAT, or neither, for the stage. Received: one of them")
     if weights is None and not settings.export.formats:
         write_no_exports()
+        write_provenance("export", settings, PREPARED, [TABLE])
         print("export: left out, no formats")
         return
     from prunefront.export.stage import export_by_hand, export_submitted

@@ -6,7 +6,7 @@ from prunefront.common.commands import PARAMS, ParamsOption, SeedOption, run
 def freeze(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
     """Method 3: freeze the layers that hold most of the zeros and retrain the others, level by level.
 
-    Reads models/prune_global/SEED/; writes models/freeze/SEED/ and metrics/freeze/SEED.json and SEED.csv.
+    Reads models/prune_global/SEED/; writes models/freeze/SEED/ and metrics/freeze/SEED.csv.
     """
     from functools import partial
 

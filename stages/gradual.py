@@ -6,7 +6,7 @@ from prunefront.common.commands import PARAMS, ParamsOption, SeedOption, run
 def gradual(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
     """Gradual pruning: the sparsity rises along a cubic curve during training, level by level.
 
-    Reads models/baseline/SEED/; writes models/gradual/SEED/ and metrics/gradual/SEED.json and SEED.csv.
+    Reads models/baseline/SEED/; writes models/gradual/SEED/ and metrics/gradual/SEED.csv.
     """
     from prunefront.methods.gradual import gradual as method
     from prunefront.pipeline.stage import run_method

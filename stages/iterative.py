@@ -6,7 +6,7 @@ from prunefront.common.commands import PARAMS, ParamsOption, SeedOption, run
 def iterative(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
     """Iterative pruning: prune, retrain with the learning rate rewound, prune further.
 
-    Reads models/baseline/SEED/; writes models/iterative/SEED/ and metrics/iterative/SEED.json and SEED.csv.
+    Reads models/baseline/SEED/; writes models/iterative/SEED/ and metrics/iterative/SEED.csv.
     """
     from prunefront.methods.iterative import iterative as method
     from prunefront.pipeline.stage import run_method

@@ -6,8 +6,8 @@ from prunefront.common.commands import PARAMS, ParamsOption, SeedOption, run
 def magnitude_rewind(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
     """Magnitude pruning with late rewinding: prune once, retrain from the weights of an early epoch.
 
-    Reads models/baseline/SEED/ and models/baseline_early/SEED/; writes models/magnitude_rewind/SEED/ and SEED.json and
-    SEED.csv in metrics/magnitude_rewind/.
+    Reads models/baseline/SEED/ and models/baseline_early/SEED/; writes models/magnitude_rewind/SEED/ and
+    metrics/magnitude_rewind/SEED.csv.
     """
     from prunefront.methods.magnitude_rewind import magnitude_rewind as method
     from prunefront.pipeline.stage import run_method

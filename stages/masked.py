@@ -6,7 +6,7 @@ from prunefront.common.commands import PARAMS, ParamsOption, SeedOption, run
 def masked(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
     """Method 4: retrain all layers from method 3's weights, with every zero held by a mask.
 
-    Reads models/freeze/SEED/; writes models/masked/SEED/ and metrics/masked/SEED.json and SEED.csv.
+    Reads models/freeze/SEED/; writes models/masked/SEED/ and metrics/masked/SEED.csv.
     """
     from functools import partial
 

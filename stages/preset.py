@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from prunefront.common.commands import PARAMS, ParamsOption, run
+from prunefront.common.commands import PARAMS, run
 
 
 def _complete(beginning: str) -> list[str]:
@@ -19,7 +19,7 @@ def preset(
         str | None,
         typer.Argument(help="The preset; without one they are listed.", autocompletion=_complete, show_default=False),
     ] = None,
-    params: ParamsOption = PARAMS,
+    path: Annotated[Path, typer.Option("--params", help="The parameter file.")] = PARAMS,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Overwrite edits without asking.")] = False,
 ) -> None:
     """Write params.yaml from a preset; edits of your own are overwritten only if you say so.
@@ -34,23 +34,23 @@ def preset(
         return
     render(name)
     if not overwrite:
-        _ask(params)
-    write_preset(name, params)
-    print(f"wrote {params}; next: dvc repro")
+        _ask(path)
+    write_preset(name, path)
+    print(f"wrote {path}; next: dvc repro")
 
 
-def _ask(params: Path) -> None:
+def _ask(path: Path) -> None:
     """Asks before edits are overwritten; where nobody can answer, that is an error."""
     import sys
 
     from prunefront.common.errors import InputError
     from prunefront.tools.preset import edits
 
-    edited = edits(params)
+    edited = edits(path)
     if not edited:
         return
     more = f" and {len(edited) - 5} more" if len(edited) > 5 else ""
-    what = f"edits in {params}: {', '.join(edited[:5])}{more}"
+    what = f"edits in {path}: {', '.join(edited[:5])}{more}"
     if sys.stdin is None or not sys.stdin.isatty():
         raise InputError(f"Expected leave to overwrite what no preset wrote; --overwrite gives it. Received: {what}")
     typer.confirm(f"{what}. Overwrite them?", abort=True)

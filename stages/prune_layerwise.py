@@ -6,7 +6,7 @@ from prunefront.common.commands import PARAMS, ParamsOption, SeedOption, run
 def prune_layerwise(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
     """Method 2: prune the dense weights by one magnitude threshold in each layer.
 
-    Reads models/baseline/SEED/; writes models/prune_layerwise/SEED/ and metrics/prune_layerwise/SEED.json and SEED.csv.
+    Reads models/baseline/SEED/; writes models/prune_layerwise/SEED/ and metrics/prune_layerwise/SEED.csv.
     """
     from prunefront.methods.prune import prune as method
     from prunefront.pipeline.stage import run_method

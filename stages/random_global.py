@@ -6,8 +6,7 @@ from prunefront.common.commands import PARAMS, ParamsOption, SeedOption, run
 def random_global(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
     """Null baseline: random masks, drawn from all weights together, with the retraining of `iterative`.
 
-    Reads models/baseline/SEED/; writes models/random_global/SEED/ and SEED.json and SEED.csv in
-    metrics/random_global/.
+    Reads models/baseline/SEED/; writes models/random_global/SEED/ and metrics/random_global/SEED.csv.
     """
     from prunefront.methods.iterative import iterative as method
     from prunefront.pipeline.stage import run_method

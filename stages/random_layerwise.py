@@ -6,8 +6,7 @@ from prunefront.common.commands import PARAMS, ParamsOption, SeedOption, run
 def random_layerwise(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
     """Null baseline: random masks, drawn in each array, with the retraining of `iterative`.
 
-    Reads models/baseline/SEED/; writes models/random_layerwise/SEED/ and SEED.json and SEED.csv in
-    metrics/random_layerwise/.
+    Reads models/baseline/SEED/; writes models/random_layerwise/SEED/ and metrics/random_layerwise/SEED.csv.
     """
     from prunefront.methods.iterative import iterative as method
     from prunefront.pipeline.stage import run_method

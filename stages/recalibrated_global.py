@@ -6,8 +6,7 @@ from prunefront.common.commands import PARAMS, ParamsOption, SeedOption, run
 def recalibrated_global(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
     """Method 1's weights with the statistics of batch normalization computed anew.
 
-    Reads models/prune_global/SEED/; writes models/recalibrated_global/SEED/ and SEED.json and SEED.csv in
-    metrics/recalibrated_global/.
+    Reads models/prune_global/SEED/; writes models/recalibrated_global/SEED/ and metrics/recalibrated_global/SEED.csv.
     """
     from functools import partial
 

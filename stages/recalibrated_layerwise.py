@@ -6,8 +6,8 @@ from prunefront.common.commands import PARAMS, ParamsOption, SeedOption, run
 def recalibrated_layerwise(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
     """Method 2's weights with the statistics of batch normalization computed anew.
 
-    Reads models/prune_layerwise/SEED/; writes models/recalibrated_layerwise/SEED/ and SEED.json and SEED.csv in
-    metrics/recalibrated_layerwise/.
+    Reads models/prune_layerwise/SEED/; writes models/recalibrated_layerwise/SEED/ and
+    metrics/recalibrated_layerwise/SEED.csv.
     """
     from functools import partial
 

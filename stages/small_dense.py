@@ -6,7 +6,7 @@ from prunefront.common.commands import PARAMS, ParamsOption, SeedOption, run
 def small_dense(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None:
     """Null baseline: narrow dense networks with as many parameters as the sparse ones have left.
 
-    Writes models/small_dense/SEED/ and metrics/small_dense/SEED.json and SEED.csv.
+    Writes models/small_dense/SEED/ and metrics/small_dense/SEED.csv.
     """
     from prunefront.methods.small_dense import small_dense as method
     from prunefront.pipeline.stage import run_method

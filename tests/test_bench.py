@@ -7,9 +7,9 @@ import pytest
 from prunefront.common.files import write_json
 from prunefront.export import export as exporting
 from prunefront.export.convert import convert
+from prunefront.export.latency import COLUMNS, read_latency
 from prunefront.tools import bench as benching
 from prunefront.tools.bench import bench
-from prunefront.tools.latency import COLUMNS, read_latency
 from prunefront.tools.show import print_latency
 from tests.test_export import parameters, prepared, sparse_layers
 

@@ -1,30 +1,42 @@
+import itertools
+from pathlib import Path
+
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.axis import XAxis
+from matplotlib.collections import FillBetweenPolyCollection, LineCollection, PathCollection
 from matplotlib.figure import Figure
-from PIL import Image
+from matplotlib.font_manager import FontProperties, findfont
 
-from prunefront.frontier.figures import draw_frontier, label_axes
+from prunefront.common.params import METHODS, NULL_BASELINES
+from prunefront.frontier import figures
+from prunefront.frontier.figures import COLOURS, draw_frontier, frontier_figure, label_axes, method_styles
 from prunefront.frontier.pareto import scored, select
+from prunefront.frontier.scales import position, rounded, written
+from prunefront.tools.compare import comparison_figure
+
+SMALL = 0.8 * figures.FONT_SIZE
+
+
+def points(*entries, eligible=True):
+    """Rows of (method, seed, level, accuracy), the sparsity being the level."""
+    rows = pd.DataFrame(entries, columns=["method", "seed", "target_sparsity", "val_accuracy"])
+    return scored(rows.assign(sparsity=rows["target_sparsity"]), 0.6).assign(eligible=eligible)
 
 
 def cloud(seeds):
-    rows = [
-        (
-            "freeze" if method else "prune_global",
-            seed,
-            level,
-            level,
-            100,
-            100,
-            0.9 - level**4 / (1 + method) + seed / 90,
+    return points(
+        *(
+            (method, seed, level, 0.9 - level**4 / number + seed / 90)
+            for number, method in ((1, "prune_global"), (2, "freeze"))
+            for seed in range(seeds)
+            for level in (0, 0.5, 0.9, 0.97)
         )
-        for method in (0, 1)
-        for seed in range(seeds)
-        for level in (0, 0.5, 0.9, 0.97)
-    ]
-    columns = ["method", "seed", "target_sparsity", "sparsity", "nonzero", "parameters", "val_accuracy"]
-    return scored(pd.DataFrame(rows, columns=columns), 0.6).assign(eligible=True)
+    )
 
 
 def costly(rows):
@@ -32,6 +44,50 @@ def costly(rows):
     left = 1 - rows["sparsity"]
     work = {"multiply_adds": 4_000_000, "multiply_adds_nonzero": (3e6 * left + 1e5).astype(int)}
     return rows.assign(all_parameters=100_000, bytes_lossless=(3e5 * left + 1e4).astype(int), **work)
+
+
+def drawn(rows, **more):
+    """The figure of some rows, laid out as it is when it is written."""
+    chosen = select(rows[rows["eligible"]])
+    figure = frontier_figure(rows, 0.6, rows.iloc[0] if chosen is None else chosen, **more)
+    figure.draw_without_rendering()
+    return figure
+
+
+def of_kind(figure, kind):
+    return [artist for artist in figure.axes[0].collections if type(artist) is kind]
+
+
+def markers(figure):
+    """For each method its markers: where they are, in shares, and their sizes in points."""
+    return [(dots.get_offsets().data, np.sqrt(dots.get_sizes())) for dots in of_kind(figure, PathCollection)]
+
+
+def labels(axis):
+    """The labels at ticks, each with the share that it stands at."""
+    texts = [label.get_text() for label in axis.get_ticklabels()]
+    return list(zip(texts, axis.get_ticklocs(), strict=True))
+
+
+def boxes(axis):
+    return [label.get_window_extent() for label in axis.get_ticklabels() if label.get_text()]
+
+
+def legend_lines(figure):
+    """What the legend says, small grey lines in brackets, line breaks as spaces."""
+    texts = figure.legends[0].get_texts()
+    said = [text.get_text().replace("\n", " ") for text in texts]
+    return [f"({s})" if text.get_fontsize() == SMALL else s for s, text in zip(said, texts, strict=True)]
+
+
+def intervals_of(rows, half=0.01):
+    means = rows.groupby(["method", "target_sparsity"], sort=False)["val_accuracy"].mean().reset_index()
+    low, high = (means["val_accuracy"] + sign * half for sign in (-1, 1))
+    every = means.assign(seeds="all", val_low=low.clip(0, 1), val_high=high.clip(0, 1))
+    return pd.concat([every.assign(seeds="0", val_low=0.0, val_high=1.0), every], ignore_index=True)
+
+
+# --- Bytes -----------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("seeds", [1, 3])
@@ -43,54 +99,405 @@ def test_the_picture_is_the_same_bytes_each_time(seeds, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.png", "b.png"]
 
 
+def test_nothing_of_the_machines_own_settings_is_in_the_picture(tmp_path):
+    rows = cloud(2)
+    draw_frontier(rows, 0.6, select(rows), tmp_path / "a.png")
+    theirs = {"font.family": "monospace", "font.size": 20, "axes.facecolor": "black", "savefig.transparent": True}
+    with matplotlib.rc_context(theirs):
+        draw_frontier(rows, 0.6, select(rows), tmp_path / "b.png")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_all_letters_are_of_the_font_that_matplotlib_brings():
+    figure = drawn(cloud(2))
+    texts = [*figure.legends[0].get_texts(), figure.axes[0].xaxis.label, *figure.axes[0].get_xticklabels()]
+    assert {text.get_fontfamily()[0] for text in texts} == {"DejaVu Sans"}
+    found = Path(findfont(FontProperties(family="DejaVu Sans"), fallback_to_default=False))
+    assert found.is_relative_to(matplotlib.get_data_path())
+
+
+# --- Ticks -----------------------------------------------------------------------------------------------------------
+
+
 @pytest.mark.parametrize(
-    ("axis", "labels", "name"),
+    ("axis", "texts", "name"),
     [
-        ("sparsity", ["0%", "50%", "75%", "90%", "95%", "97%", "98%"], "sparsity: zeros among all"),
-        ("bytes", ["20", "50", "100", "200"], "kB in a sparse file without loss (log"),
-        ("multiply_adds", ["0.2", "0.5", "1", "2"], "millions of multiply-adds with non-zero weights"),
+        ("sparsity", ["0%", "25%", "50%", "75%", "90%", "95%", "97%"], "sparsity: zeros among all"),
+        ("bytes", ["200", "100", "50", "19"], "kB in a sparse file without loss (log"),
+        ("multiply_adds", ["2", "1", "0.5", "0.19"], "millions of multiply-adds with non-zero weights"),
     ],
 )
-def test_the_picture_says_what_its_axis_shows(axis, labels, name):
-    rows = costly(cloud(1))
+def test_the_picture_says_what_its_axis_shows(axis, texts, name):
     axes = Figure().add_subplot()
-    axes.set_xlim(-1, 3)
-    label_axes(axes, rows, axis)
-    assert [label.get_text() for label in axes.get_xticklabels()] == labels
+    label_axes(axes, costly(cloud(1)), axis)
+    found = dict(labels(axes.xaxis))
+    assert list(found) == texts
     assert axes.get_xlabel().startswith(name)
-    # 1 is a tenth of the dense network's 400 kB and 4 million
-    places = dict(zip(labels, axes.get_xticks(), strict=True))
-    one = {"sparsity": "90%", "bytes": "50", "multiply_adds": "0.5"}[axis]
-    assert places[one] == pytest.approx({"sparsity": 1, "bytes": np.log10(8), "multiply_adds": np.log10(8)}[axis])
+    # 50 kB is an eighth of the dense network's 400 kB, and half a million of its 4 million multiply-adds
+    one, share = {"sparsity": ("90%", 0.9), "bytes": ("50", 0.875), "multiply_adds": ("0.5", 0.875)}[axis]
+    assert found[one] == pytest.approx(share)
+    assert position(np.array([0, 0.9, 0.99])) == pytest.approx([0, 1, 2])
 
 
 def test_costs_within_a_factor_of_two_have_ticks_too():
     axes = Figure().add_subplot()
     label_axes(axes, costly(cloud(1)).assign(bytes_lossless=[110, 120, 130, 140] * 2), "bytes")
-    assert [label.get_text() for label in axes.get_xticklabels()] == ["0.11", "0.14"]
+    places = dict(labels(axes.xaxis))
+    assert {"0.11", "0.12", "0.13", "0.14"} <= set(places)
+    assert places["0.11"] == pytest.approx(1 - 110 / 400_000)
+
+
+LEVELS = {
+    "one point": [0.5],
+    "dense only": [0.0],
+    "half": [0, 0.1, 0.25, 0.5],
+    "a floor": [0, 0.31, 0.4995],
+    "as the default": [0, 0.5, 0.9, 0.95, 0.98, 0.99, 0.995],
+    "a little more than a tick": [0, 0.9, 0.9812],
+    "far out": [0.99, 0.995, 0.999],
+    "very far out": [0, 0.9, 0.99, 0.999, 0.9999],
+    "beyond": [0, 0.5, 0.9, 0.99, 0.9995, 0.99995],
+    "everything": [0, 0.5, 1],
+    "close together": [0.9701, 0.9702, 0.9703],
+}
+
+
+@pytest.mark.parametrize("levels", LEVELS.values(), ids=LEVELS)
+def test_ticks_reach_the_last_point_and_no_labels_touch(levels):
+    figure = drawn(points(*(("masked", 0, level, 0.95 - level / 3) for level in levels)))
+    check_ticks(figure, levels)
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=4), st.lists(st.floats(0, 1), min_size=4, max_size=4))
+@settings(max_examples=15)
+def test_ticks_are_right_whatever_the_range(levels, accuracies):
+    pairs = zip(sorted({round(level, 5) for level in levels}), accuracies, strict=False)
+    rows = points(*(("masked", 0, level, round(accuracy, 4)) for level, accuracy in pairs))
+    figure = drawn(rows, majority=0.1, intervals=intervals_of(rows, 0.02))
+    check_ticks(figure, rows["sparsity"])
+
+
+def check_ticks(figure, levels):
+    axes = figure.axes[0]
+    for axis in (axes.xaxis, axes.yaxis):
+        found = labels(axis)
+        assert len(found) >= 2
+        for text, share in found:
+            assert text in {written(share), rounded(share)}
+        first, last = axis.get_view_interval()
+        assert all(first <= share <= last for _, share in found)
+        sides = [(box.x0, box.x1) if isinstance(axis, XAxis) else (box.y0, box.y1) for box in boxes(axis)]
+        for (_, end), (start, _) in itertools.pairwise(sides):
+            assert end < start
+    last = axes.xaxis.get_ticklocs()[-1]
+    span = np.diff(position(np.clip(axes.get_xlim(), -10, 1), 1e-9))[0]
+    assert position(last, 1e-9) >= position(max(levels), 1e-9) - 0.005 * span
 
 
 @pytest.mark.parametrize("axis", ["bytes", "multiply_adds"])
-def test_points_lie_where_their_costs_are(axis, tmp_path):
-    rows = costly(scored(costly(cloud(2)), 0.6, axis).assign(eligible=True))
-    draw_frontier(rows, 0.6, select(rows), tmp_path / "a.png", axis)
-    draw_frontier(rows, 0.6, select(rows), tmp_path / "b.png", axis)
-    draw_frontier(rows, 0.6, select(rows), tmp_path / "c.png")
-    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
-    assert (tmp_path / "a.png").read_bytes() != (tmp_path / "c.png").read_bytes()
+def test_ticks_of_costs_reach_the_last_point(axis):
+    rows = costly(cloud(1))
+    figure = drawn(rows, axis=axis)
+    cost = 19_000 / 400_000 if axis == "bytes" else 190_000 / 4_000_000
+    text, share = labels(figure.axes[0].xaxis)[-1]
+    assert share == pytest.approx(1 - cost)
+    assert text == {"bytes": "19", "multiply_adds": "0.19"}[axis]
+    ends = boxes(figure.axes[0].xaxis)
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(ends))
 
 
-def test_the_spread_over_seeds_is_drawn(tmp_path):
-    one, three = cloud(1), cloud(3)
-    draw_frontier(one, 0.6, select(one), tmp_path / "one.png")
-    draw_frontier(three, 0.6, select(three), tmp_path / "three.png")
-    pictures = [np.asarray(Image.open(tmp_path / name).convert("RGB")) for name in ("one.png", "three.png")]
-    blue_band = [int((abs(p - np.array([204, 227, 240])).max(axis=2) < 3).sum()) for p in pictures]  # 20 % of #0072B2
-    assert blue_band[1] > 10 * blue_band[0]  # thin lines have blue edges
-    assert blue_band[1] > 100
+def test_shares_are_written_in_full_or_rounded():
+    assert [written(share) for share in (0, 0.25, 0.9995, 0.99995)] == ["0%", "25%", "99.95%", "99.995%"]
+    assert [rounded(share) for share in (0.99383, 0.9812, 0.5, 0.123456, 1)] == [
+        "99.38%",
+        "98.1%",
+        "50%",
+        "12.3%",
+        "100%",
+    ]
+
+
+# --- The vertical axis -----------------------------------------------------------------------------------------------
+
+
+def heights(figure, *accuracies):
+    """Where accuracies are, as shares of the height of the axes."""
+    axes = figure.axes[0]
+    places = axes.transData.transform([(axes.get_xlim()[0], accuracy) for accuracy in accuracies])
+    return axes.transAxes.inverted().transform(places)[:, 1]
+
+
+def test_methods_at_chance_leave_most_of_the_picture_to_the_others():
+    lost = [("prune_layerwise", 0, level, 0.1) for level in (0.9, 0.95, 0.99)]
+    figure = drawn(points(*lost, ("masked", 0, 0.9, 0.99), ("masked", 0, 0.95, 0.98), ("masked", 0, 0.99, 0.95)))
+    chance, good, best = heights(figure, 0.1, 0.9, 0.99)
+    assert 0 < chance < good < best < 1
+    assert best - good > 0.45  # on a linear axis it would be .1
+
+
+def test_without_errors_points_are_at_the_top_and_the_tick_says_so():
+    figure = drawn(points(("masked", 0, 0.5, 1.0), ("masked", 0, 0.9, 0.96)))
+    whole, almost = heights(figure, 1, 0.98)
+    assert almost <= whole < 1
+    assert labels(figure.axes[0].yaxis)[-1] == ("100%", 1)
+    alone = drawn(points(("masked", 0, 0.5, 1.0)))
+    assert labels(alone.axes[0].yaxis)[-1] == ("100%", 1)
+    assert 0 < heights(alone, 0.6)[0] < heights(alone, 1)[0] < 1
+
+
+def test_an_interval_up_to_1_does_not_squeeze_the_points():
+    rows = points(("masked", 0, 0.5, 0.96), ("masked", 0, 0.9, 0.92))
+    figure = drawn(rows, intervals=intervals_of(rows, 0.04))
+    assert heights(figure, 0.98) == pytest.approx([1])  # half the errors of the best point
+    assert "100%" not in dict(labels(figure.axes[0].yaxis))
+
+
+def test_the_majority_class_is_a_thin_dotted_line():
+    rows = cloud(1)
+    figure = drawn(rows, majority=0.1234)
+    lines = [line for line in figure.axes[0].lines if list(line.get_ydata()) == [0.1234, 0.1234]]
+    assert [line.get_linewidth() < 1 for line in lines] == [True]
+    assert 0 < heights(figure, 0.1234)[0] < 1
+    assert "majority class (12.3%)" in legend_lines(figure)
+    assert not any("majority" in line for line in legend_lines(drawn(rows)))
+
+
+# --- Spread ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_method_with_a_single_level_shows_its_spread():
+    curve = [("prune_global", seed, level, 0.95) for seed in range(3) for level in (0, 0.5, 0.9)]
+    single = [("recalibrated_global", seed, 0.9, 0.90 + seed / 50) for seed in range(3)]
+    null = points(*(("random_global", seed, 0.9, 0.6 + seed / 10) for seed in range(3)), eligible=False)
+    figure = drawn(pd.concat([points(*curve, *single), null], ignore_index=True))
+    bars = [segment for lines in of_kind(figure, LineCollection) for segment in lines.get_segments() if len(segment)]
+    assert [bar.tolist() for bar in bars] == [
+        pytest.approx(np.array([[0.9, 0.90], [0.9, 0.94]])),  # .92 +- .02
+        pytest.approx(np.array([[0.9, 0.60], [0.9, 0.80]])),  # .7 +- .1
+    ]
+
+
+def test_bars_at_one_level_lie_beside_each_other_within_a_marker():
+    methods = ["recalibrated_global", "recalibrated_layerwise", "freeze"]
+    figure = drawn(points(*((method, seed, 0.9, 0.9 + seed / 50) for method in methods for seed in range(2))))
+    axes = figure.axes[0]
+    places = []
+    for lines, dots in zip(of_kind(figure, LineCollection), of_kind(figure, PathCollection), strict=True):
+        assert dots.get_offsets().data.tolist() == [[pytest.approx(0.9), pytest.approx(0.91)]]  # where they really are
+        moved = lines.get_transform().transform(lines.get_segments()[0])[0, 0]
+        assert dots.get_offset_transform().transform(dots.get_offsets())[0, 0] == pytest.approx(moved)
+        places.append((moved - axes.transData.transform((0.9, 0.9))[0]) * 72 / figure.dpi)
+    half = figures.MARKER_SIZE / 2
+    assert places == pytest.approx([-half, 0, half])
+
+
+def test_bands_are_the_intervals_of_the_mean_over_the_seeds():
+    rows = points(*(("masked", seed, level, 0.9 + seed / 50) for seed in range(2) for level in (0.5, 0.9)))
+    figure = drawn(rows, intervals=intervals_of(rows))
+    (band,) = of_kind(figure, FillBetweenPolyCollection)
+    corners = {(round(x, 9), round(y, 9)) for x, y in band.get_paths()[0].vertices}
+    assert corners == {(0.5, 0.90), (0.5, 0.92), (0.9, 0.90), (0.9, 0.92)}  # .91 +- .01
+
+
+def test_a_level_without_an_interval_has_no_band():
+    rows = points(*(("masked", 0, level, 0.9) for level in (0, 0.5, 0.9, 0.95)))
+    some = intervals_of(rows)
+    figure = drawn(rows, intervals=some[~some["target_sparsity"].isin([0.5])])
+    bars = [segment for lines in of_kind(figure, LineCollection) for segment in lines.get_segments() if len(segment)]
+    assert [bar[:, 0].tolist() for bar in bars] == [[0, 0]]  # the dense point has lost its neighbour
+    (band,) = of_kind(figure, FillBetweenPolyCollection)
+    assert {round(x, 9) for path in band.get_paths() for x, _ in path.vertices} == {0.9, 0.95}
+
+
+def test_an_interval_beside_its_point_is_drawn_where_it_is():
+    rows = points(("freeze", 0, 0.9, 1.0), ("masked", 0, 0.9, 0.9))
+    off = intervals_of(rows).assign(val_low=0.97, val_high=0.99)
+    figure = drawn(rows, intervals=off)
+    (bar, _) = [lines.get_segments()[0] for lines in of_kind(figure, LineCollection)]
+    assert bar[:, 1] == pytest.approx([0.97, 0.99])
+
+
+@pytest.mark.parametrize(
+    ("seeds", "intervals", "title"),
+    [
+        (1, False, ""),
+        (1, True, "bands: 95% interval over examples"),
+        (3, False, "mean of 3 seeds, bands: ± standard deviation"),
+        (3, True, "mean of 3 seeds, bands: 95% interval over examples and seeds"),
+    ],
+)
+def test_the_legend_says_what_the_bands_are(seeds, intervals, title):
+    rows = cloud(seeds)
+    figure = drawn(rows, intervals=intervals_of(rows) if intervals else None)
+    assert figure.legends[0].get_title().get_text().replace("\n", " ") == title
+    shown = [band for band in of_kind(figure, FillBetweenPolyCollection) if band.get_paths()]
+    assert len(shown) == (2 if title else 0)
+
+
+# --- Coinciding points -----------------------------------------------------------------------------------------------
+
+
+def test_of_coinciding_points_the_ones_below_are_rings():
+    same = [(level, 0.9) for level in (0.5, 0.9)]
+    figure = drawn(
+        points(
+            *(("freeze", 0, *point) for point in same),
+            *(("masked", 0, *point) for point in same),
+            *(("gradual", 0, *point) for point in [(0.5, 0.9), (0.9, 0.8)]),
+        )
+    )
+    (where, freeze), (also, masked), (_, gradual) = markers(figure)
+    assert where.tolist() == also.tolist() == [[0.5, 0.9], [0.9, 0.9]]  # not moved
+    size, ring = figures.MARKER_SIZE, figures.RING
+    assert freeze == pytest.approx([size + 2 * ring, size + ring])
+    assert masked == pytest.approx([size + ring, size])
+    assert gradual == pytest.approx([size, size])
+
+
+@given(st.data())
+@settings(max_examples=10)
+def test_no_marker_hides_another(data):
+    accuracies = st.lists(st.sampled_from([0.7, 0.9, 0.9003, 0.95, 1.0]), min_size=3, max_size=3)
+    methods = data.draw(st.lists(st.sampled_from(METHODS), min_size=2, max_size=6, unique=True))
+    rows = points(
+        *((m, 0, s, a) for m in methods for s, a in zip((0.5, 0.5001, 0.9), data.draw(accuracies), strict=True))
+    )
+    figure = drawn(rows)
+    axes = figure.axes[0]
+    dots = [(axes.transData.transform(where) * 72 / figure.dpi, sizes) for where, sizes in markers(figure)]
+    for (below, large), (above, small) in itertools.combinations(dots, 2):
+        near = np.abs(below[:, None] - above[None]).max(axis=2) < 1
+        for i, j in zip(*np.nonzero(near), strict=True):
+            assert large[i] >= small[j] + 1
+
+
+# --- Styles and names ------------------------------------------------------------------------------------------------
+
+
+def test_a_method_looks_the_same_in_every_picture():
+    few, many = points(("masked", 0, 0, 0.9)), points(*((method, 0, 0, 0.9) for method in reversed(METHODS)))
+    assert method_styles(few)["masked"] == method_styles(many)["masked"]
+
+
+def test_methods_are_told_apart_with_and_without_colour():
+    own = [f"own_{number}" for number in range(11)]
+    rows = points(*((method, 0, 0, 0.9) for method in (*METHODS, *own)))
+    null = points(*((method, 0, 0, 0.5) for method in NULL_BASELINES), eligible=False)
+    styles = method_styles(pd.concat([rows, null]))
+    assert list(styles) == [*METHODS, *own, *NULL_BASELINES]
+    known = [styles[method] for method in (*METHODS, *NULL_BASELINES)]
+    assert len({style["marker"] for style in known}) == len(known)
+    assert len({styles[method]["color"] for method in METHODS}) == len(METHODS)
+    assert len({tuple(map(str, style.values())) for style in styles.values()}) == len(styles)
+
+
+# Machado, Oliveira and Fernandes (2009), severity 1: what is left of linear red, green and blue.
+SEEN = {
+    "protanopia": [[0.1523, 1.0526, -0.2049], [0.1145, 0.7863, 0.0992], [-0.0039, -0.0481, 1.0520]],
+    "deuteranopia": [[0.3673, 0.8606, -0.2280], [0.2801, 0.6725, 0.0474], [-0.0118, 0.0429, 0.9689]],
+    "tritanopia": [[1.2555, -0.0767, -0.1788], [-0.0784, 0.9308, 0.1476], [0.0047, 0.6914, 0.3039]],
+}
+
+
+@pytest.mark.parametrize("seen", SEEN.values(), ids=SEEN)
+def test_the_colour_blind_tell_the_colours_apart(seen):
+    def lightness_and_hue(colour):
+        red_green_blue = np.array(matplotlib.colors.to_rgb(colour))
+        linear = np.where(red_green_blue <= 0.04045, red_green_blue / 12.92, ((red_green_blue + 0.055) / 1.055) ** 2.4)
+        to_xyz = [[0.4339, 0.3762, 0.1899], [0.2126, 0.7152, 0.0722], [0.0177, 0.1094, 0.8727]]  # over the white point
+        xyz = np.array(to_xyz) @ np.clip(np.array(seen) @ linear, 0, 1)
+        f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+        return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])  # CIELAB: 2.3 is just noticeable
+
+    found = [lightness_and_hue(colour) for colour in COLOURS]
+    assert min(np.linalg.norm(one - other) for one, other in itertools.combinations(found, 2)) > 12
+
+
+def test_the_legend_calls_methods_what_people_call_them():
+    rows = points(("prune_global", 0, 0, 0.9), ("freeze", 0, 0.5, 0.91), ("my_own", 0, 0.5, 0.8), ("mine", 0, 0, 0.7))
+    assert legend_lines(drawn(rows)) == [
+        "Pareto frontier (all points)",
+        "global magnitude",
+        "(prune_global)",
+        "freeze and retrain",
+        "(freeze)",
+        "my own",
+        "(my_own)",
+        "mine",
+        "accuracy gate (60%)",
+        "submitted: freeze and retrain",
+        "(at 50% sparsity, accuracy 91%)",
+    ]
+
+
+@pytest.mark.parametrize(
+    "methods", [METHODS, ["own_method_" + "W" * 80, "_hidden_$x^", "$"], [f"m{i}" for i in range(30)]]
+)
+def test_the_legend_is_whole_whatever_the_names(methods):
+    figure = drawn(points(*((method, seed, 0.9, 0.9) for method in methods for seed in range(2))))
+    legend, axes = figure.legends[0], figure.axes[0]
+    box, room = legend.get_window_extent(), figure.bbox
+    assert 0 <= box.x0 <= box.x1 <= room.width
+    assert 0 <= box.y0 <= box.y1 <= room.height
+    assert axes.get_tightbbox().x1 < box.x0
+    assert axes.get_window_extent().width >= 0.95 * figures.LENGTHS[0] * figure.dpi / 72
+    said = "".join(text.get_text().replace("\n", "") for text in legend.get_texts())
+    assert all(method.replace("_", "") in said.replace("_", "").replace(" ", "") for method in methods)
+
+
+def test_the_submitted_point_does_not_hide_what_is_below():
+    figure = drawn(cloud(1))
+    (star,) = [line for line in figure.axes[0].lines if line.get_marker() == "*"]
+    assert star.get_markerfacecolor() == "none"
+
+
+@pytest.mark.parametrize("axis", ["bytes", "multiply_adds"])
+def test_points_lie_where_their_costs_are(axis):
+    rows = costly(scored(costly(cloud(1)), 0.6, axis).assign(eligible=True))
+    (where, _), _ = markers(drawn(rows, axis=axis))
+    full = {"bytes": (400_000, [310_000, 160_000, 40_000, 19_000]), "multiply_adds": (4, [3.1, 1.6, 0.4, 0.19])}[axis]
+    assert where[:, 0] == pytest.approx(1 - np.array(full[1]) / full[0], abs=1e-4)
 
 
 def test_one_point_below_the_gate_is_drawn(tmp_path):
     rows = cloud(1).head(1).assign(val_accuracy=0.1, score=0.0)
     draw_frontier(rows, 0.6, rows.iloc[0], tmp_path / "a.png")
     assert (tmp_path / "a.png").stat().st_size > 10_000
+
+
+# --- Runs side by side -----------------------------------------------------------------------------------------------
+
+
+def test_runs_have_dashes_and_methods_have_colours():
+    one = points(("masked", 0, 0.5, 0.9), ("masked", 1, 0.5, 0.92), ("masked", 0, 0.9, 0.8), ("masked", 1, 0.9, 0.84))
+    other = points(("masked", 0, 0.5, 0.91), ("masked", 0, 0.9, 0.7), ("freeze", 0, 0.5, 0.6))
+    figure = comparison_figure(pd.concat([one.assign(run="first"), other.assign(run="second")], ignore_index=True))
+    figure.draw_without_rendering()
+    lines = [line for line in figure.axes[0].lines if len(line.get_xdata()) == 2]
+    assert [line.get_color() for line in lines] == [method_styles(one)["masked"]["color"]] * 2
+    assert [line.get_linestyle() for line in lines] == ["-", "--"]
+    assert legend_lines(figure) == [
+        "first",
+        "second",
+        "masked retraining",
+        "(masked)",
+        "freeze and retrain",
+        "(freeze)",
+    ]
+    (where, large), (_, small), _ = markers(figure)
+    assert where.tolist() == [pytest.approx([0.5, 0.91]), pytest.approx([0.9, 0.82])]
+    assert large[0] > small[0]  # both runs have this point
+    assert large[1] == small[1]
+    band = of_kind(figure, FillBetweenPolyCollection)[0].get_paths()[0].vertices
+    assert band[:, 1].min() == pytest.approx(0.82 - 0.02 * 2**0.5)
+    assert "standard deviation" in figure.legends[0].get_title().get_text().replace("\n", " ")
+
+
+def test_bands_of_runs_are_intervals_where_a_run_has_them():
+    rows = points(("masked", 0, 0.5, 0.9), ("masked", 1, 0.5, 0.94), ("masked", 0, 0.9, 0.8), ("masked", 1, 0.9, 0.84))
+    both = pd.concat([rows.assign(run="first"), rows.assign(run="second")], ignore_index=True)
+    figure = comparison_figure(both, intervals_of(rows).assign(run="second"))
+    bands = [band for band in of_kind(figure, FillBetweenPolyCollection) if band.get_paths()]
+    (band,) = bands  # none of the first run: two kinds of bands in one picture would mislead
+    assert {round(y, 9) for _, y in band.get_paths()[0].vertices} == {0.91, 0.93, 0.81, 0.83}
+    assert figure.legends[0].get_title().get_text().replace("\n", " ") == "mean over the seeds, bands: 95% interval"

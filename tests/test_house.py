@@ -25,8 +25,9 @@ MAY_IMPORT = {
     "methods": TRAINING,
     "pipeline": TRAINING | {"graph"},
     "export": TRAINING | {"graph", "c_code", "pipeline"},
-    "frontier": {"pipeline", "training", "models", "common"},
-    "tools": TRAINING | {"sources", "graph", "c_code", "pipeline", "export", "frontier"},
+    "frontier": {"pipeline", "training", "models", "data", "common"},
+    "report": {"frontier", "export", "pipeline", "training", "models", "common"},
+    "tools": TRAINING | {"sources", "graph", "c_code", "pipeline", "export", "frontier", "report"},
 }
 PACKAGE = ROOT / "prunefront"
 FILES = sorted(PACKAGE.rglob("*.py"))
@@ -40,6 +41,8 @@ FREE_OF_TENSORFLOW = [
             "models/weights.py",
             "models/weight_files.py",
             "models/certificate.py",
+            "frontier/names.py",
+            "frontier/scales.py",
             "graph/activations.py",
             "graph/channels.py",
             "graph/compaction.py",
@@ -48,10 +51,13 @@ FREE_OF_TENSORFLOW = [
             "graph/multiply_adds.py",
             "graph/operations.py",
             "graph/shapes.py",
+            "pipeline/correct.py",
+            "training/curves.py",
             "pipeline/points.py",
             "pipeline/store.py",
             "pipeline/stage.py",
             "export/formats.py",
+            "export/latency.py",
             "export/litert_file.py",
             "export/results.py",
             "export/runtimes.py",
@@ -59,7 +65,8 @@ FREE_OF_TENSORFLOW = [
             "export/processes.py",
         )
     ),
-    *(PACKAGE / name for name in ("frontier/pareto.py", "frontier/figures.py", "frontier/summary.py")),
+    *(p for p in FILES if p.parent.name == "frontier" and p.name != "submission.py"),
+    *sorted((PACKAGE / "report").glob("*.py")),
 ]
 NOT_FREE = {PACKAGE / "common" / "runtime.py", PACKAGE / "data" / "batches.py"}
 

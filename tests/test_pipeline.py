@@ -18,6 +18,7 @@ from prunefront.data.splits import read_split
 from prunefront.models.built_in import build_network
 from prunefront.models.certificate import verify
 from prunefront.sparse_file.codec import decode, encode
+from prunefront.tools.publish import PUBLISHED
 from prunefront.training.trainer import compile_classifier, evaluate
 from tests.helpers import ENVIRONMENT, copy_checkout, run, set_params
 
@@ -57,8 +58,7 @@ def project(tmp_path_factory):
 
 def test_one_command_runs_everything(project):
     result = run("dvc", "repro", folder=project)
-    expected = [f"{stage}@{seed}" for stage in ("baseline", *METHODS, *NULL_BASELINES) for seed in (0, 1)]
-    assert set(expected) < set(stages_run(result))
+    assert {"baseline", *METHODS, *NULL_BASELINES} < set(stages_run(result))
     assert run("git", "status", "--short", folder=project).stdout.split() == ["??", "dvc.lock", "??", "metrics/"]
     run("git", "add", "-A", folder=project)
     run("git", "commit", "-qm", "two seeds", folder=project)
@@ -108,6 +108,31 @@ def test_the_submitted_weights_are_what_is_reported(project):
     loaded = load_weights(project / "models" / "submitted.weights.h5")
     for mine, theirs in zip(model.get_weights(), loaded, strict=True):
         np.testing.assert_array_equal(mine, theirs)
+
+
+def test_intervals_come_from_the_examples_that_each_point_gets_right(project):
+    rows = pd.read_csv(project / "metrics" / "frontier.csv")
+    intervals = pd.read_csv(project / "metrics" / "intervals.csv", dtype={"seeds": str})
+    single = intervals[intervals["seeds"] != "all"]
+    assert len(intervals) == len(rows) + len(rows) // 2  # a mean for each pair of seeds
+    for name in ("method", "target_sparsity", "sparsity", "val_accuracy", "test_accuracy"):
+        assert single[name].tolist() == rows[name].tolist()
+    assert (
+        (intervals["val_low"] <= intervals["val_accuracy"]) & (intervals["val_accuracy"] <= intervals["val_high"])
+    ).all()
+    summary = json.loads((project / "metrics" / "pareto.json").read_text())
+    chosen = single[single["behind_low"] == single["behind_high"]].iloc[0]
+    assert (chosen["method"], chosen["seeds"]) == (summary["submitted"]["method"], str(summary["submitted"]["seed"]))
+    assert single["wins"].sum() == pytest.approx(1)
+    assert summary["wins"][0]["share"] == single["wins"].max()
+    assert summary["optimism"]["score"] == summary["submitted"]["score"]
+    y = read_split("test", project / "data" / "prepared").y
+    with np.load(project / "models" / "correct.npz") as file:
+        found = np.unpackbits(file["right"], axis=1, count=len(y))
+    assert found[: len(rows)].mean(axis=1).tolist() == rows["test_accuracy"].tolist()
+    shown = run("python", "-m", "stages.show", folder=project).stdout
+    assert "cannot be told from it by their validation accuracy at 95 %" in shown
+    assert "on fresh examples (optimism" in shown
 
 
 def test_the_exports_are_the_submitted_model(project):
@@ -163,10 +188,9 @@ def test_a_dropped_seed_vanishes_and_methods_with_levels_appear(project):
     run("python", "-m", "stages.preset", "smoke", "--overwrite", folder=project)
     set_params(project, seeds=[0])
     ran = run("dvc", "repro", folder=project)
-    further = [stage for stage in (*METHODS, *NULL_BASELINES) if stage not in REPORT]
-    assert sorted(stages_run(ran, without="export")) == sorted(
-        ["prepare", *(f"{stage}@0" for stage in further), "pareto"]
-    )
+    everything = ["prepare", "baseline", *METHODS, *NULL_BASELINES, "pareto"]
+    assert sorted(stages_run(ran, without="export")) == sorted(everything)
+    assert not [path for top in ("metrics", "models") for path in (project / top).glob("*/1*")]
     rows = pd.read_csv(project / "metrics" / "frontier.csv")
     assert set(rows["seed"]) == {0}
     assert rows.groupby("method").size().to_dict() == METHODS | NULL_BASELINES
@@ -179,8 +203,8 @@ def test_a_dropped_seed_vanishes_and_methods_with_levels_appear(project):
 def test_results_are_published_and_compared(project):
     run("python", "-m", "stages.publish", "results/mine", folder=project)
     folder = project / "results" / "mine"
-    names = ["cost.json", "exports.csv", "frontier.csv", "params.yaml", "pareto.json", "pareto.png", "submitted.npz"]
-    assert sorted(p.name for p in folder.iterdir()) == names
+    assert {p.name for p in folder.iterdir()} == PUBLISHED | {"exports.csv"}
+    assert "values hold" in run("prunefront", "verify", "results/mine/submitted.npz", folder=project).stdout
     submitted = load_weights(project / "models" / "submitted.weights.h5")
     for mine, theirs in zip(load_weights(folder / "submitted.npz"), submitted, strict=True):
         np.testing.assert_array_equal(mine, theirs)
@@ -196,7 +220,9 @@ def test_results_are_published_and_compared(project):
     assert (folder / "mine.txt").exists()
     set_params(project, masked={"levels": [0.5]})
     refused = run("python", "-m", "stages.publish", "results/other", folder=project, check=False)
-    assert "to be by the parameters in params.yaml" in refused.stderr
+    assert "metrics/masked/0.csv: expected results of the present parameters" in refused.stderr
+    assert "results made with masked.levels [0.5, 0.9], which is [0.5] now" in refused.stderr
+    assert not (project / "results" / "other").exists()
     run("git", "checkout", "-q", "params.yaml", folder=project)
 
     compared = run("python", "-m", "stages.compare", "results/mine", "results/founding-report", folder=project)
@@ -216,7 +242,7 @@ def test_results_are_published_and_compared(project):
 def test_methods_without_levels_vanish_from_the_result(project):
     set_params(project, **{section: {"levels": []} for section in LATER})
     ran = run("dvc", "repro", folder=project)
-    left_out = [f"{stage}@0" for stage in (*METHODS, *NULL_BASELINES) if stage not in REPORT]
+    left_out = [stage for stage in (*METHODS, *NULL_BASELINES) if stage not in REPORT]
     assert sorted(stages_run(ran, without="export")) == sorted(["prepare", *left_out, "pareto"])
     assert "iterative: left out, no levels" in ran.stdout
     assert set(pd.read_csv(project / "metrics" / "frontier.csv")["method"]) == set(REPORT)
@@ -270,8 +296,8 @@ def test_a_fresh_clone_killed_in_the_middle_ends_with_the_same_bytes(project, tm
         first.wait()
     assert not (clone / "models" / "freeze" / "0").exists()
     again = stages_run(run("dvc", "repro", folder=clone))
-    assert "freeze@0" in again
-    assert "baseline@0" not in again
+    assert "freeze" in again
+    assert "baseline" not in again
     assert run("git", "status", "--short", folder=clone).stdout == ""
     for name, written in contents(clone).items():
         assert written == (project / name).read_bytes(), name

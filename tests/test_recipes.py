@@ -105,7 +105,7 @@ def test_a_full_recipe_trains_the_same_each_time_and_counts_its_cost():
         schedule="cosine", warmup_epochs=1, weight_decay=0.1, label_smoothing=0.1, flip=True, shift=1, distillation=0.5
     )
     make = lambda: build_network((10, 10, 1), 4)  # noqa: E731
-    trainer = Trainer(make, IMAGES, IMAGES, 0, everything, Progress("test", 10), teacher=make())
+    trainer = Trainer(make, IMAGES, IMAGES, 0, everything, Progress("test", 10), teacher=make().get_weights())
     training = TRAINING.model_copy(update={"learning_rate": 0.01})
     first, again = (trainer.fit(None, training) for _ in range(2))
     assert all(np.array_equal(one, other) for one, other in zip(first, again, strict=True))

@@ -35,6 +35,8 @@ def test_a_finished_fit_is_not_trained_again(trainer, monkeypatch):
     assert all(np.array_equal(one, other) for one, other in zip(trained, again, strict=True))
     assert (trainer.cost.epochs, trainer.cost.images) == (2 * cost.epochs, 2 * cost.images)
     assert trainer.cost.seconds == pytest.approx(2 * cost.seconds)
+    assert len(trainer.curves[0][1]) == 1
+    assert trainer.curves[0] == trainer.curves[1]
     trainer.finished.forget()
     assert not trainer.finished.folder.exists()
 

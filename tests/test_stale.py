@@ -10,7 +10,7 @@ from ruamel.yaml import YAML
 from tests.helpers import ROOT, set_params
 
 STAGES = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
-METHODS = {stage for stage, block in STAGES.items() if "matrix" in block} - {"baseline"}
+METHODS = set(STAGES) - {"prepare", "baseline", "pareto", "export"}
 TRAINED = METHODS | {"baseline", "pareto", "export"}
 
 
@@ -26,10 +26,10 @@ def project(tmp_path_factory):
     set_params(folder, seeds=[0])
     for block in STAGES.values():
         for out in (*block["outs"], *block.get("metrics", [])):
-            path = folder / next(iter(out)).replace("${item.seed}", "0")
+            path = folder / next(iter(out))
             path.parent.mkdir(parents=True, exist_ok=True)
             path.mkdir() if not path.suffix else path.write_text("{}")
-    for path in [p for p in folder.glob("models/*/0") if p.is_dir()] + [folder / "data" / "prepared"]:
+    for path in [p for p in folder.glob("models/*") if p.is_dir()] + [folder / "data" / "prepared"]:
         (path / "s0.weights.h5").write_text("weights")
     with Repo.init(str(folder), no_scm=True) as repo:
         repo.commit(force=True)
@@ -39,7 +39,7 @@ def project(tmp_path_factory):
 
 def stale(folder: Path) -> set[str]:
     with Repo(str(folder)) as repo:
-        return {name.rpartition(":")[2].partition("@")[0] for name in repo.status()}
+        return {name.rpartition(":")[2] for name in repo.status()}
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,7 @@ def stale(folder: Path) -> set[str]:
         ("prunefront/export/processes.py", {"export"}),
         ("prunefront/tools/*.py", set()),
         ("prunefront/__init__.py", set()),
+        ("seeds", {"prepare", *METHODS, "baseline", "pareto"}),
     ],
 )
 def test_an_edit_makes_stale_what_reads_it(project, edited, expected):
@@ -76,7 +77,7 @@ def test_an_edit_makes_stale_what_reads_it(project, edited, expected):
         values = {"prune.levels": [0, 0.5], "prune.biases": False, "masked.epochs": 3, "pareto.gate": 0.5}
         values |= {"magnitude_rewind.epochs": 3, "export.tolerance": 0.5}
         section, _, key = edited.partition(".")
-        set_params(project, **{section: {key: values[edited]}})
+        set_params(project, **({section: {key: values[edited]}} if key else {"seeds": [0, 1]}))
     try:
         assert stale(project) == expected
     finally:

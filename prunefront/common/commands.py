@@ -11,7 +11,7 @@ import typer
 
 ParamsOption = Annotated[Path, typer.Option("--params", help="The parameter file.")]
 SeedOption = Annotated[
-    int | None, typer.Option("--seed", min=0, help="The replicate to run (default: the first of `seeds`).")
+    int | None, typer.Option("--seed", min=0, help="The replicate to run (default: all of `seeds`).")
 ]
 PARAMS = Path("params.yaml")
 
@@ -64,6 +64,11 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
             for category in (DeprecationWarning, PendingDeprecationWarning, ImportWarning, ResourceWarning):
                 warnings.simplefilter("ignore", category)
         try:
+            if isinstance(params := kwargs.get("params"), Path):  # before the command imports what it computes with
+                from prunefront.common.machine import pin
+                from prunefront.common.params import load_params
+
+                pin(load_params(params).runtime)
             command(*args, **kwargs)
         except InputError as error:
             _fail(str(error))

@@ -45,6 +45,7 @@ RecipeName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]*$")]
 BUILDER = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*$"
 Allocation = Literal["global", "uniform", "erk", "lamp"]
 Axis = Literal["sparsity", "bytes", "multiply_adds"]
+Rule = Literal["score", "one_standard_error"]
 Format = Literal[
     "keras",
     "sparse",
@@ -247,9 +248,21 @@ class SmallDense(Levels, Training):
     pass
 
 
+class Runtime(Section):
+    portable: Flag = False
+    threads: Annotated[int, Field(ge=1, le=1024, strict=True)] | None = None
+
+    @model_validator(mode="after")
+    def _threads_said(self) -> Self:
+        if self.portable and self.threads is None:
+            raise ValueError("expected a number of threads, since it changes results, or portable: false")
+        return self
+
+
 class Pareto(Section):
     gate: Share
     axis: Axis = "sparsity"
+    rule: Rule = "score"
 
 
 class Export(Section):
@@ -268,28 +281,30 @@ class Stage(NamedTuple):
 
     Attributes:
         section: the name of its section of the parameters.
+        name: what people call the method, in pictures and reports; lower case, unlike any other's.
         null_baseline: whether it is shown but never submitted.
         rewinds: whether it needs the weights that the baseline keeps of an early epoch.
     """
 
     section: str
+    name: str
     null_baseline: bool = False
     rewinds: bool = False
 
 
 STAGES = {
-    "prune_global": Stage("prune"),
-    "prune_layerwise": Stage("prune"),
-    "recalibrated_global": Stage("recalibrate"),
-    "recalibrated_layerwise": Stage("recalibrate"),
-    "freeze": Stage("freeze"),
-    "masked": Stage("masked"),
-    "gradual": Stage("gradual"),
-    "iterative": Stage("iterative"),
-    "magnitude_rewind": Stage("magnitude_rewind", rewinds=True),
-    "random_global": Stage("random", null_baseline=True),
-    "random_layerwise": Stage("random", null_baseline=True),
-    "small_dense": Stage("small_dense", null_baseline=True),
+    "prune_global": Stage("prune", "global magnitude"),
+    "prune_layerwise": Stage("prune", "layerwise magnitude"),
+    "recalibrated_global": Stage("recalibrate", "global magnitude, recalibrated"),
+    "recalibrated_layerwise": Stage("recalibrate", "layerwise magnitude, recalibrated"),
+    "freeze": Stage("freeze", "freeze and retrain"),
+    "masked": Stage("masked", "masked retraining"),
+    "gradual": Stage("gradual", "gradual magnitude"),
+    "iterative": Stage("iterative", "iterative magnitude"),
+    "magnitude_rewind": Stage("magnitude_rewind", "magnitude rewinding", rewinds=True),
+    "random_global": Stage("random", "random masks, global", null_baseline=True),
+    "random_layerwise": Stage("random", "random masks, layerwise", null_baseline=True),
+    "small_dense": Stage("small_dense", "small dense network", null_baseline=True),
 }
 """The stages of all methods, in the order of the pipeline and of the results."""
 METHODS = tuple(stage for stage, known in STAGES.items() if not known.null_baseline)
@@ -301,6 +316,7 @@ class Params(Section):
 
     seeds: Annotated[tuple[Seed, ...], Field(min_length=1)]
     precision: Literal["float32", "mixed_bfloat16"]
+    runtime: Runtime = Runtime()
     data: Data
     model: Model
     recipes: dict[RecipeName, Recipe]
@@ -335,6 +351,13 @@ class Params(Section):
             return ()
         section: Levels | None = self.section(stage)
         return () if section is None else section.levels
+
+    @model_validator(mode="after")
+    def _portable_in_float32(self) -> Self:
+        # AVX2 has no bfloat16, and what stands in for it goes by the processor's caches
+        if self.runtime.portable and self.precision != "float32":
+            raise ValueError(f"runtime.portable: expected precision: float32, or false (received {self.precision})")
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

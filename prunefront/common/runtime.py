@@ -67,6 +67,7 @@ def set_up(precision: str, seed: int) -> None:
         precision: a Keras dtype policy, "float32" or "mixed_bfloat16".
         seed: in [0, 2**32).
     """
+    keras.backend.clear_session()  # so that new layers have the names that they have in a process of their own
     keras.config.set_floatx("float32")
     keras.config.set_epsilon(1e-7)
     keras.config.set_image_data_format("channels_last")

@@ -79,6 +79,14 @@ def read_split(name: str, folder: Path = PREPARED) -> Split:
     return Split(x, y)
 
 
+def read_labels(name: str, folder: Path = PREPARED) -> np.ndarray:
+    """The classes of a prepared split alone, shape (n,), int64. Raises InputError if they cannot be read."""
+    try:
+        return _read_npy(folder / f"{name}_y.npy")
+    except Exception as error:  # a damaged file raises almost anything
+        raise _unprepared(folder, cause(error)) from None
+
+
 def _read_npy(path: Path) -> np.ndarray:
     """An array of numbers; unlike numpy.load it takes no archives."""
     with path.open("rb") as file:

@@ -12,6 +12,8 @@ from prunefront.c_code.text import identifier
 from prunefront.common.errors import InputError
 from prunefront.common.files import alone, digest, replacing_folder
 from prunefront.common.params import Params, check_formats
+from prunefront.common.provenance import write_provenance
+from prunefront.data.splits import PREPARED
 from prunefront.export.export import export
 from prunefront.export.results import FOLDER, STEM, TABLE, write_table
 from prunefront.models.build import starting_weights
@@ -35,6 +37,7 @@ def export_submitted(params: Params) -> pd.DataFrame:
         table = export(opened, weights, params.export.formats, params.export.tolerance, folder, STEM)
         table["weights_sha256"] = digest(SUBMITTED)
         write_table(TABLE, table)
+    write_provenance("export", params, PREPARED, [TABLE], {SUBMITTED.as_posix(): digest(SUBMITTED)})
     return table
 
 

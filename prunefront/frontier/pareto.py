@@ -156,10 +156,21 @@ def select(rows: pd.DataFrame) -> "pd.Series | None":
 
     Returns None if every score is 0, that is, if no point lies above the gate.
     """
-    eligible = rows[rows["score"] > 0]
-    if eligible.empty:
+    if rows.empty:
         return None
-    return eligible.sort_values(["score", "val_accuracy"], ascending=False, kind="stable").iloc[0]
+    number = int(highest(rows["score"].to_numpy()[np.newaxis], rows["val_accuracy"].to_numpy()[np.newaxis])[0])
+    return None if number < 0 else rows.iloc[number]
+
+
+def highest(values: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """In each row of `values` the number of the highest above 0; between equals the one with the highest of `others`,
+    then the first. -1 where none is above 0.
+
+    Args:
+        values, others: shape (rows, points), points at least 1.
+    """
+    top = values.max(axis=1, keepdims=True)
+    return np.where(top[:, 0] > 0, np.where(values == top, others, -np.inf).argmax(axis=1), -1)
 
 
 def hypervolumes(rows: pd.DataFrame, axis: Axis = "sparsity") -> dict[str, float]:

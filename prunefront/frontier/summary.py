@@ -1,11 +1,14 @@
 """The result in a few numbers: what `metrics/pareto.json` holds."""
 
+from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from prunefront.common.files import read_json
-from prunefront.common.params import Axis
+from prunefront.common.machine import INSTRUCTIONS, is_portable
+from prunefront.common.params import Axis, Rule, Runtime
 from prunefront.pipeline.store import SUMMARY
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -48,15 +51,102 @@ class Dense(Part):
     test_accuracy: Share
 
 
+class Majority(Part):
+    """The null baseline that every network has to beat: always the commonest class of the training split."""
+
+    name: str
+    val_accuracy: Share
+    test_accuracy: Share
+
+
+class Optimism(Part):
+    """What the submitted point's validation score owes to being chosen by it, see `selection.outlook`.
+
+    `expected` is the score that a point chosen in this way can be expected to have on fresh examples, and `optimism`
+    how much higher `score` is. Both are None where no sample of the examples leaves any out. `test_score` is that of
+    the test split, which had no part in the choice.
+    """
+
+    score: Share
+    expected: Share | None
+    optimism: Annotated[float, Field(ge=-1, le=1)] | None
+    test_score: Share
+
+
+class Point(Part):
+    """An operating point, or a dense network, by its name and the numbers that it is chosen by."""
+
+    method: str
+    seed: Count
+    target_sparsity: Share
+    sparsity: Share
+    val_accuracy: Share
+
+
+class Win(Part):
+    """A point, and the share of bootstrap samples of the validation examples in which it would be submitted."""
+
+    point: Point
+    share: Share
+
+
+class Stretch(Part):
+    """From `low` and below `high` this point would be submitted."""
+
+    low: Share
+    high: Share
+    point: Point
+
+
+class Sensitivity(Part):
+    """How the submitted point changes: by the rule with the gate, and, at the gate of this run, with the weight w of
+    w * accuracy + (1 - w) * sparsity."""
+
+    gate: list[Stretch]
+    weight: list[Stretch]
+
+
+class Made(Part):
+    """What the results were made with; `instructions` are None where they are the machine's own."""
+
+    portable: bool
+    threads: int | None
+    instructions: str | None
+    versions: dict[str, str]
+
+
+def made_with(runtime: Runtime) -> Made:
+    """What results of this process are made with: its settings, and nothing that would differ between machines."""
+    portable = is_portable(runtime)
+    return Made(
+        portable=portable,
+        threads=runtime.threads,
+        instructions=INSTRUCTIONS if portable else None,
+        versions={package: version(package) for package in ("tensorflow", "keras", "numpy")},
+    )
+
+
 class Summary(Part):
-    """The result; `axis` is what `hypervolume` and the frontier are taken over, beside the accuracy."""
+    """The result; `axis` is what `hypervolume` and the frontier are taken over, beside the accuracy.
+
+    `wins` are the points that most samples would submit. `warnings` is what was said of data, network and training when
+    the results were made, a line each. Results of earlier versions lack `rule` and what is below; `optimism` is None,
+    too, where no point is above the gate.
+    """
 
     submitted: Submitted
     baseline: Dense
     axis: Axis = "sparsity"
     hypervolume: dict[str, Share]
+    rule: Rule = "score"
+    optimism: Optimism | None = None
+    wins: list[Win] = []
+    sensitivity: Sensitivity | None = None
+    runtime: Made | None = None
+    majority: Majority | None = None
+    warnings: list[str] = []
 
 
-def read_summary() -> Summary:
+def read_summary(path: Path = SUMMARY) -> Summary:
     """Raises InputError if the file is missing or damaged."""
-    return read_json(SUMMARY, Summary)
+    return read_json(path, Summary)

@@ -18,7 +18,7 @@ from prunefront.common.runtime import keras
 from prunefront.data.batches import at_hand, converted
 from prunefront.data.splits import Split
 from prunefront.models.built_in import build_network
-from prunefront.models.layers import layers_of
+from prunefront.models.layers import check_not_quantized, layers_of
 from prunefront.models.model_files import import_own, load_model, own_code
 from prunefront.models.weights import check_shapes, layout, load_weights
 from prunefront.pruning.masks import Weights
@@ -70,12 +70,7 @@ def build_model(params: Model, input_shape: tuple[int, ...], classes: int, width
             f"merges the adapters into a file, which is model.weights for the same network without enable_lora and "
             f"lora_rank. Received: adapters in {adapted[0]}"
         )
-    quantized = [path for path, layer in layers_of(model) if getattr(layer, "quantization_mode", None) is not None]
-    if quantized:
-        raise InputError(
-            f"{origin}: expected kernels of floats, which can be trained; prune first, quantize then. "
-            f"Received: a quantized layer, {quantized[0]}"
-        )
+    check_not_quantized(model, origin)
     return model
 
 
@@ -185,9 +180,13 @@ def _loaded_by_keras(params: Model, model: "keras.Model", origin: str) -> Weight
         return model.get_weights()
     except Exception as error:  # Keras raises what it comes upon
         refusal = InputError(f"{origin}: expected weights of this network. Received: {cause(error)}")
+    if any(array.dtype == np.int8 for array in load_weights(params.weights)):
+        raise InputError(
+            f"{origin}: expected kernels of floats; save the weights before they are quantized. Received: int8"
+        )
     if params.application is None:
         raise refusal from None
-    body = keras.Model(model.inputs, _head(model).input)
+    body = keras.Model(model.inputs, head(model).input)
     with contextlib.suppress(Exception):
         _load_into(body, params.weights)
         return model.get_weights()
@@ -218,7 +217,7 @@ def _values(array: np.ndarray) -> bytes:
     return array.astype(np.float32).tobytes()
 
 
-def _head(model: "keras.Model") -> "keras.Layer":
+def head(model: "keras.Model") -> "keras.Layer":
     """The last layer that has weights."""
     return next(layer for layer in reversed(model.layers) if layer.weights)
 
@@ -274,7 +273,7 @@ def _application(name: str, input_shape: tuple[int, ...], classes: int) -> "kera
 def _with_new_head(weights: Weights, model: "keras.Model") -> Weights:
     """The weights of a file, with the model's own for the last layer where the file has none or others."""
     own = model.get_weights()
-    body = len(own) - len(_head(model).weights)
+    body = len(own) - len(head(model).weights)
     fits = len(weights) in (body, len(own)) and all(
         given.shape == mine.shape for given, mine in zip(weights[:body], own[:body], strict=True)
     )

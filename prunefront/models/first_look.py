@@ -1,5 +1,6 @@
 """A network and its data, looked at together before anything is trained: what does not fit, and what may be meant."""
 
+import math
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,9 +14,12 @@ from prunefront.data.batches import at_hand
 from prunefront.data.pixels import BYTES, UNIT, range_text
 from prunefront.data.splits import PixelRange, Split, channels_first, check_channels, scaled
 from prunefront.models.build import as_model_input, build_model, starting_weights
-from prunefront.models.layers import WeightInfo, describe_weights
+from prunefront.models.layers import WeightInfo, describe_weights, no_kernel
 from prunefront.models.outputs import find_outputs, forward
 from prunefront.models.scaling import scaling_layer
+
+HALF = 0.5
+"""A smaller share of trainable weights is worth a line."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class FirstLook:
             as they are.
         pixel_range: what uint8 images are scaled to: what the parameters say, or else what the network takes.
         doubts: what works but may be meant otherwise, a line each.
+        brings_weights: whether a file or function of the user's gives the weights that the run starts from.
     """
 
     params: Params
@@ -42,15 +47,14 @@ class FirstLook:
     takes: PixelRange
     pixel_range: PixelRange
     doubts: tuple[str, ...]
+    brings_weights: bool
 
     def refusals(self) -> Iterator[str]:
         """What the stages behind `prepare` would refuse, a line each."""
         params = self.params
-        if not any(weight.prunable for weight in self.weights):
-            yield (
-                "nothing is prunable. Expected trainable kernels, embeddings or biases that prune.biases, prune.include"
-                " and prune.exclude leave. Received: none; `prunefront inspect` lists the layers"
-            )
+        nothing = no_kernel(self.weights)
+        if nothing is not None:
+            yield f"nothing is prunable. {nothing}"
         try:
             find_outputs(self.model, self.classes, self.examples, params.model.outputs)
         except InputError as error:
@@ -101,7 +105,11 @@ def first_look(params: Params, examples: np.ndarray, classes: int) -> FirstLook:
     tried = fed(pixel_range)
     forward(model, tried)
     weights = describe_weights(model, params.prune.biases, params.prune.include, params.prune.exclude)
-    return FirstLook(params, model, weights, tried, classes, takes, pixel_range, tuple(doubts))
+    sizes = [math.prod(weight.shape) for weight in weights]
+    total, trained = sum(sizes), sum(n for n, weight in zip(sizes, weights, strict=True) if weight.trainable)
+    if 0 < trained < HALF * total:
+        doubts.append(f"only {trained:,} of {total:,} parameters are trainable, and sparsity is a share of those alone")
+    return FirstLook(params, model, weights, tried, classes, takes, pixel_range, tuple(doubts), start is not None)
 
 
 def _taken(params: Params, model: "keras.Model", examples: np.ndarray, fed: np.ndarray) -> tuple[PixelRange, list[str]]:

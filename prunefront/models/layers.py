@@ -130,6 +130,38 @@ def is_kernel(variable: Any, owner: "keras.Layer") -> bool:
     return len(variable.shape) > 1 and not others
 
 
+def check_not_quantized(model: "keras.Model", origin: str) -> None:
+    """Raises InputError if a kernel is no longer one of floats that training can change, by Keras's modes or otherwise.
+
+    Of an int8, int4, GPTQ or AWQ layer only the bias would be pruned and trained, and a share of zeros among the
+    trainable weights would say nothing of the kernels; those of a float8 layer are rounded whenever it computes.
+
+    Args:
+        model: built.
+        origin: of the model, for the error.
+    """
+    for path, layer in layers_of(model):
+        mode = getattr(layer, "quantization_mode", None)
+        own = [*layer._trainable_variables, *layer._non_trainable_variables]
+        whole = [v for v in own if is_kernel(v, layer) and not keras.backend.is_float_dtype(v.dtype)]
+        if mode is not None or whole:
+            raise InputError(
+                f"{origin}: expected kernels of floats, which can be trained; prune first, quantize then. Received: a "
+                f"quantized layer, {path} ({mode or f'a kernel of {whole[0].dtype}'})"
+            )
+
+
+def no_kernel(weights: Sequence[WeightInfo]) -> str | None:
+    """Why nothing worth it can be pruned, None if a kernel can: else a share of zeros would be one of biases."""
+    if any(weight.prunable and weight.kernel for weight in weights):
+        return None
+    received = "biases alone" if any(weight.prunable for weight in weights) else "none"
+    return (
+        "Expected trainable kernels or embeddings that prune.include and prune.exclude leave. "
+        f"Received: {received}; `prunefront inspect` lists the layers"
+    )
+
+
 def emptied_layer(weights: Sequence[WeightInfo], masks: Masks) -> str | None:
     """The first kernel of a layer of which the masks remove every kernel, None if all layers keep something."""
     names: dict[int, list[str]] = {}

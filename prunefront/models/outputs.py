@@ -55,6 +55,19 @@ class Outputs:
             return keras.metrics.BinaryAccuracy("accuracy", threshold=0.0 if self.logits else 0.5)
         return "accuracy"
 
+    def right(self, y: "tf.Tensor", outputs: "tf.Tensor") -> "tf.Tensor":
+        """For each example what `accuracy` is the mean of: 1.0 where the most probable class is the label, else 0.0.
+
+        Args:
+            y: labels, shape (n,) or (n, 1).
+            outputs: shape (n, outputs).
+        """
+        if self.binary:
+            matches = keras.metrics.binary_accuracy(y, outputs, threshold=0.0 if self.logits else 0.5)
+        else:
+            matches = keras.metrics.sparse_categorical_accuracy(y, outputs)
+        return keras.ops.reshape(matches, (-1,))
+
     def answers(self, outputs: np.ndarray) -> np.ndarray:
         """The most probable class of each example, as `accuracy` takes it.
 

@@ -41,12 +41,15 @@ COLUMNS = [
 FRONTIER_COLUMNS = [*COLUMNS, "score", "on_frontier", "eligible", "test_accuracy"]
 """Of the rows of all methods together."""
 
-TEXTS = {"method", "weights_sha256"}
+TEXTS = {"method", "weights_sha256", "seeds"}
 SHARES = {"target_sparsity", "sparsity", "val_accuracy", "test_accuracy", "score"}
 SHARES |= {"val_accuracy_bfloat16", "val_accuracy_int8"}
-FLAGS = {"on_frontier", "eligible"}
+SHARES |= {"val_low", "val_high", "test_low", "test_high", "p_value"}
+FLAGS = {"on_frontier", "eligible", "told_apart"}
 NUMBERS = {"val_loss"}
-"""What the columns hold; all others whole numbers from 0."""
+DIFFERENCES = {"behind", "behind_low", "behind_high"}
+SHARES_OR_NONE = {"wins"}
+"""What the columns hold, differences of shares and shares with gaps among them; all others whole numbers from 0."""
 
 
 def read_points(path: Path, needed: Sequence[str], optional: Sequence[str] = ()) -> pd.DataFrame:
@@ -99,5 +102,9 @@ def _right(column: "pd.Series", name: str) -> "pd.Series":
     numbers = pd.to_numeric(column, errors="coerce")
     if name in SHARES:
         return numbers.between(0, 1)
+    if name in DIFFERENCES:
+        return numbers.between(-1, 1)
+    if name in SHARES_OR_NONE:
+        return numbers.between(0, 1) | column.isna()
     finite = numbers.between(-1e308, 1e308)
     return finite if name in NUMBERS else finite & (numbers >= 0) & (numbers % 1 == 0)

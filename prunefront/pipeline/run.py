@@ -12,15 +12,17 @@ import pandas as pd
 from prunefront.common.errors import InputError
 from prunefront.common.files import digest, replacing_folder
 from prunefront.common.params import Params
+from prunefront.common.provenance import write_provenance
 from prunefront.common.runtime import keras, set_up
-from prunefront.data.splits import Split, read_class_names, read_split
+from prunefront.data.splits import PREPARED, Split, read_class_names, read_split
 from prunefront.models.build import as_model_input, build_model, fingerprint, starting_weights
 from prunefront.models.certificate import certify
 from prunefront.models.counts import count, describe
-from prunefront.models.layers import WeightInfo, describe_weights, layers_of
+from prunefront.models.layers import WeightInfo, describe_weights, layers_of, no_kernel
 from prunefront.models.multiply_adds import uses
 from prunefront.models.outputs import Outputs, find_outputs
 from prunefront.models.weights import check_shapes, load_weights, save_weights
+from prunefront.pipeline.correct import correct_name, write_correct
 from prunefront.pipeline.costs import measure, note
 from prunefront.pipeline.points import COLUMNS
 from prunefront.pipeline.store import (
@@ -28,15 +30,19 @@ from prunefront.pipeline.store import (
     level_name,
     load_kept,
     load_nearest,
+    rows_file,
     unfinished_folder,
+    weights_file,
     weights_folder,
     write_rows,
 )
 from prunefront.pruning.masks import Weights
 from prunefront.pruning.saliency import ALLOCATIONS, Score, Sparing
+from prunefront.training.curves import Curves, curves_file, write_curves
+from prunefront.training.network import Networks
 from prunefront.training.progress import Progress
 from prunefront.training.resume import FinishedFits
-from prunefront.training.trainer import Cost, Trainer, compile_classifier, evaluate
+from prunefront.training.trainer import Cost, Trainer, compile_classifier, evaluate_each, share
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,11 @@ class Run:
         outputs: what its outputs mean.
         validation: the split that everything is chosen by.
         cost: what the stage has spent on training.
+        curves: the epochs of its fits.
         kept: further weights to be written, each to a folder of that name beside the stage's; None empties it.
+        starts: digests of the weights of other stages that were read, by their paths.
+        warnings: what is to be said of the results, a line each.
+        networks: what its fits train, shared with the runs of other seeds.
     """
 
     stage: str
@@ -65,7 +75,11 @@ class Run:
     outputs: Outputs
     validation: Split
     cost: Cost = field(default_factory=Cost)
+    curves: Curves = field(default_factory=list)
     kept: dict[str, Weights | None] = field(default_factory=dict)
+    starts: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    networks: Networks = field(default_factory=Networks)
 
     @property
     def settings(self) -> Any:
@@ -115,11 +129,23 @@ class Run:
     @property
     def early(self) -> Weights:
         """The weights of the early epoch that the baseline kept."""
-        return load_kept("baseline_early", self.seed)
+        early = load_kept("baseline_early", self.seed)
+        self._started_from(kept_file(weights_folder("baseline_early", self.seed)))
+        return early
 
     def load(self, stage: str, level: float) -> tuple[float, Weights]:
         """Another stage's point of the same seed, see `load_nearest`."""
-        return load_nearest(stage, self.seed, level)
+        found, weights = load_nearest(stage, self.seed, level)
+        self._started_from(weights_file(stage, self.seed, found))
+        return found, weights
+
+    def _started_from(self, path: Path) -> None:
+        self.starts[path.as_posix()] = digest(path)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """In the order of their numbers."""
+        return read_class_names()
 
     def read(self, split: str) -> Split:
         """A prepared split as the network takes it."""
@@ -141,10 +167,6 @@ class Run:
         """A trainer on the training split, by the recipe that the settings name."""
         recipe = self.params.recipes[self.settings.recipe]
         train = self.read("train")
-        teacher = None
-        if recipe.distillation > 0:
-            teacher = self.make_model()
-            teacher.set_weights(self.dense)
         return Trainer(
             self.make_model,
             train,
@@ -152,21 +174,24 @@ class Run:
             self.seed,
             recipe,
             self.progress,
-            teacher=teacher,
+            teacher=self.dense if recipe.distillation > 0 else None,
             cost=self.cost,
+            curves=self.curves,
             finished=self.finished,
             outputs=self.outputs,
             fingerprint=fingerprint(self.params.model),
+            networks=self.networks,
         )
 
 
-def open_run(stage: str, params: Params, seed: int) -> Run:
+def open_run(stage: str, params: Params, seed: int, networks: Networks | None = None) -> Run:
     """Seeds everything, reads the validation split and builds the network.
 
     Args:
         stage: its name.
         params: the parameters of the run.
         seed: the replicate.
+        networks: see `Run`.
 
     Raises:
         InputError: the data are not prepared, or the network cannot be made or does not fit.
@@ -181,14 +206,12 @@ def open_run(stage: str, params: Params, seed: int) -> Run:
         make_model = partial(_alike, make_model, _kind(model), params.model.builder)
     validation = as_model_input(validation, model)
     weights = describe_weights(model, params.prune.biases, params.prune.include, params.prune.exclude)
-    if not any(weight.prunable for weight in weights):
-        raise InputError(
-            "Expected a model with trainable kernels, embeddings or biases to prune (prune.biases, prune.include, "
-            "prune.exclude). Received: one without; `prunefront inspect` lists its layers"
-        )
+    nothing = no_kernel(weights)
+    if nothing is not None:
+        raise InputError(nothing)
     outputs = find_outputs(model, classes, validation.x[:4], params.model.outputs)
     compile_classifier(model, outputs=outputs)
-    return Run(stage, params, seed, make_model, model, weights, outputs, validation)
+    return Run(stage, params, seed, make_model, model, weights, outputs, validation, networks=networks or Networks())
 
 
 def _alike(make_model: Callable[[], "keras.Model"], kind: object, builder: str) -> "keras.Model":
@@ -206,7 +229,7 @@ def _kind(model: "keras.Model") -> object:
 
 
 def record(run: Run, points: Iterable[tuple[float, Weights]]) -> pd.DataFrame:
-    """Evaluates each operating point, writes its weights to `models/` and its row to `metrics/`.
+    """Evaluates each operating point, writes its weights and what it gets right to `models/`, its row to `metrics/`.
 
     Earlier results of the stage are replaced only after the last point. Sparsity is counted over all trainable
     parameters, in the weights as they are in the file.
@@ -230,12 +253,15 @@ def record(run: Run, points: Iterable[tuple[float, Weights]]) -> pd.DataFrame:
             progress.advance(
                 f"{level:.1%} -> sparsity {row['sparsity']:.4f}, validation accuracy {row['val_accuracy']:.4f}"
             )
+        if run.curves:
+            write_curves(curves_file(folder), run.curves)
         table = pd.DataFrame(rows, columns=COLUMNS)
         write_rows(stage, run.seed, table, asdict(run.cost))
     for name, kept in run.kept.items():
         with replacing_folder(weights_folder(name, run.seed)) as folder:
             if kept is not None:
                 _write_weights(kept_file(folder), kept, run.model)
+    write_provenance(stage, run.params, PREPARED, [rows_file(stage, run.seed)], run.starts, run.warnings)
     run.finished.forget()
     return table
 
@@ -252,11 +278,13 @@ def _record_point(run: Run, level: float, weights: Weights, folder: Path) -> dic
     path = folder / f"{level_name(level)}.weights.h5"
     _write_weights(path, weights, model)
     model.set_weights(load_weights(path))
-    accuracy, loss = evaluate(model, run.validation)
+    right, loss = evaluate_each(model, run.validation)
     if not np.isfinite(loss):
         raise InputError(f"{stage} at {level}: expected a finite validation loss. Received: {loss}")
     counts = count(run.weights, model.get_weights())
     total = counts.trainable_parameters
+    weights_sha256 = digest(path)
+    write_correct(folder / correct_name(level), right[np.newaxis], run.validation.y, [weights_sha256])
     return {
         "method": stage,
         "seed": run.seed,
@@ -264,9 +292,9 @@ def _record_point(run: Run, level: float, weights: Weights, folder: Path) -> dic
         "sparsity": counts.trainable_zeros / total,
         "nonzero": total - counts.trainable_zeros,
         "parameters": total,
-        "val_accuracy": accuracy,
+        "val_accuracy": share(right),
         "val_loss": loss,
-        "weights_sha256": digest(path),
+        "weights_sha256": weights_sha256,
         **asdict(counts),
         **asdict(measure(model, run.weights, run.uses, run.validation)),
     }

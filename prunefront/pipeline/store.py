@@ -5,13 +5,16 @@
 """
 
 import re
-from collections.abc import Sequence
+import shutil
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
+from pydantic import BaseModel, NonNegativeFloat, NonNegativeInt
 
 from prunefront.common.errors import InputError
-from prunefront.common.files import digest, replacing, replacing_folder, write_json
+from prunefront.common.files import digest, read_json, replacing, replacing_folder, write_json
+from prunefront.common.provenance import provenance_file
 from prunefront.models.weights import load_weights
 from prunefront.pipeline.points import COLUMNS, COSTS, FRONTIER_COLUMNS, read_points
 from prunefront.pruning.masks import Weights
@@ -19,7 +22,14 @@ from prunefront.pruning.masks import Weights
 FRONTIER = Path("metrics/frontier.csv")
 SUMMARY = Path("metrics/pareto.json")
 PICTURE = Path("metrics/pareto.png")
+INTERVALS = Path("metrics/intervals.csv")
+SENSITIVITY = Path("metrics/sensitivity.png")
+REPORT = Path("metrics/report.html")
 SUBMITTED = Path("models/submitted.weights.h5")
+RESULTS = (FRONTIER, INTERVALS, SUMMARY, PICTURE, SENSITIVITY)
+"""What the last stage writes to be read: all of it is published, and belongs to one run."""
+PREPARATION = Path("metrics/prepare.json")
+CORRECT = Path("models/correct.npz")
 
 
 def level_name(level: float) -> str:
@@ -47,6 +57,38 @@ def rows_file(stage: str, seed: int) -> Path:
 def cost_file(stage: str, seed: int) -> Path:
     """What the stage's last run spent; it differs from run to run, and neither Git nor DVC tracks it."""
     return Path("costs") / stage / f"{seed}.json"
+
+
+class Spent(BaseModel, allow_inf_nan=False):
+    """What a stage's last run spent, see `trainer.Cost`, and the digest of the rows that it wrote."""
+
+    rows_sha256: str
+    epochs: NonNegativeInt
+    images: NonNegativeInt = 0
+    forward_passes: NonNegativeInt = 0
+    seconds: NonNegativeFloat = 0.0
+
+
+def load_cost(stage: str, seed: int) -> Spent | None:
+    """What a stage spent on its present results; None where another machine made them, or a run before them.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    path, rows = cost_file(stage, seed), rows_file(stage, seed)
+    if not (path.exists() and rows.exists()):
+        return None
+    spent = read_json(path, Spent)
+    return spent if spent.rows_sha256 == digest(rows) else None
+
+
+def summary_file(stage: str) -> Path:
+    return Path("metrics") / f"{stage}.json"
+
+
+def done_file(stage: str, seed: int) -> Path:
+    """What the results of a seed were made from, see `done.made_from`; it lies beside the cost."""
+    return cost_file(stage, seed).with_suffix(".done.json")
 
 
 def unfinished_folder(stage: str, seed: int) -> Path:
@@ -116,11 +158,10 @@ def load_result() -> pd.DataFrame:
 
 
 def write_rows(stage: str, seed: int, rows: pd.DataFrame, cost: dict[str, float]) -> None:
-    """Writes the rows of a stage's points, their summary for `dvc metrics`, and what they cost."""
+    """Writes the rows of a stage's points, and what they cost."""
     path = rows_file(stage, seed)
     with replacing(path) as partial:
         rows.to_csv(partial, index=False, lineterminator="\n")
-    write_json(path.with_suffix(".json"), summary(rows))
     write_json(cost_file(stage, seed), {"rows_sha256": digest(path), **cost})
 
 
@@ -128,19 +169,38 @@ def write_no_points(stage: str, seed: int) -> None:
     """The empty results of a method that is left out."""
     with replacing_folder(weights_folder(stage, seed)):
         write_rows(stage, seed, pd.DataFrame(columns=COLUMNS), {"epochs": 0})
+        provenance_file(rows_file(stage, seed)).unlink(missing_ok=True)
 
 
-def summary(rows: pd.DataFrame) -> dict[str, object]:
-    """A stage's rows as a few scalars for `dvc metrics`; the rows themselves are in the CSV file beside them."""
-    if rows.empty:
-        return {"points": 0}
+def drop_other_seeds(names: Iterable[str], seeds: Collection[int]) -> None:
+    """Deletes results of seeds that are no more among the parameters': what a stage leaves follows from those alone.
+
+    Args:
+        names: of folders in `models/` and `metrics/`.
+        seeds: that stay.
+    """
+    stay = {name for seed in seeds for name in (str(seed), f"{seed}.csv", f"{seed}.provenance.json")}
+    for path in [p for name in names for top in ("models", "metrics") for p in (Path(top) / name).glob("[0-9]*")]:
+        if re.fullmatch(r"\d+(\.csv|\.provenance\.json)?", path.name) and path.name not in stay:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def write_summary(stage: str, seeds: Sequence[int]) -> None:
+    """A stage's rows as a few scalars for `dvc metrics`: of each the mean over those seeds that have rows."""
+    paths = [rows_file(stage, seed) for seed in seeds]
+    tables = [read_points(path, COLUMNS) for path in paths if path.exists()]
+    each = pd.DataFrame([_summary(rows) for rows in tables if not rows.empty])
+    points = {"seeds": len(each), "points": sum(len(rows) for rows in tables)}
+    write_json(summary_file(stage), points | {str(name): float(mean) for name, mean in each.mean().items()})
+
+
+def _summary(rows: pd.DataFrame) -> dict[str, float]:
     sparsest = rows.iloc[int(rows["sparsity"].argmax())]
     return {
-        "points": len(rows),
-        "val_accuracy_best": float(rows["val_accuracy"].max()),
-        "val_accuracy_mean": float(rows["val_accuracy"].mean()),
-        "val_accuracy_sparsest": float(sparsest["val_accuracy"]),
-        "sparsity_max": float(sparsest["sparsity"]),
+        "val_accuracy_best": rows["val_accuracy"].max(),
+        "val_accuracy_mean": rows["val_accuracy"].mean(),
+        "val_accuracy_sparsest": sparsest["val_accuracy"],
+        "sparsity_max": sparsest["sparsity"],
     }
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from prunefront.common.errors import InputError
 from prunefront.common.params import Data
 from prunefront.data.pixels import UNIT
+from prunefront.data.splits import SPLITS
 from prunefront.sources.images import ImageFiles, images_by_class, resize
 from prunefront.sources.npz import read_arrays
 from prunefront.sources.paths import own_path
@@ -25,9 +26,11 @@ def load(params: Data) -> Dataset:
     """
     read = {"digits": _digits, "cifar10": _cifar10, "npz": read_arrays, "folder": _folder}[params.source]
     splits, names = read(params)
+    carved = tuple(name for name in SPLITS if name not in splits)
     splits = carve(splits, params)
     pixel_range = UNIT if params.pixel_range == "auto" else params.pixel_range
-    return check(Dataset(splits["train"], splits["validation"], splits["test"], tuple(names), pixel_range))
+    train, validation, test = (splits[name] for name in SPLITS)
+    return check(Dataset(train, validation, test, tuple(names), pixel_range, carved))
 
 
 def _digits(params: Data) -> tuple[dict[str, Labelled], list[str]]:

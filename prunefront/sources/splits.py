@@ -1,6 +1,9 @@
 """Labelled examples to the three prepared splits: carved, checked, written once."""
 
+import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +45,7 @@ class Labelled:
 class Dataset:
     """The three splits, with the name of each class, and the range that uint8 images are scaled to when they are read.
 
-    Without a range, examples are fed as they are.
+    Without a range, examples are fed as they are. `carved` names the splits that were taken out of the training split.
     """
 
     train: Labelled
@@ -50,6 +53,7 @@ class Dataset:
     test: Labelled
     class_names: tuple[str, ...]
     pixel_range: PixelRange = (0.0, 1.0)
+    carved: tuple[str, ...] = ()
 
     @property
     def images(self) -> bool:
@@ -59,6 +63,31 @@ class Dataset:
     def telling(self) -> np.ndarray:
         """A few examples of each split, in memory, see `Labelled.telling`."""
         return np.concatenate([getattr(self, name).telling() for name in SPLITS])
+
+    @cached_property
+    def copies(self) -> dict[str, np.ndarray]:
+        """Where validation and test have exact copies of examples that stand in a split before them.
+
+        Examples are compared by their bytes, images of a folder by the bytes of their files; labels count for nothing.
+        For "validation" (compared with training) and "test" (with training and validation) the numbers of the rows.
+        """
+        seen = set(_digests(self.train.x))
+        found = {}
+        for name in ("validation", "test"):
+            own = _digests(getattr(self, name).x)
+            found[name] = np.flatnonzero([one in seen for one in own])
+            seen.update(own)
+        return found
+
+    def sample(self, size: int) -> tuple[np.ndarray, np.ndarray]:
+        """Examples of training and carved splits, in memory, and their classes: at most `size` of each split."""
+        parts = []
+        for name in ("train", *self.carved):
+            split: Labelled = getattr(self, name)
+            chosen = np.unique(np.linspace(0, len(split.y) - 1, size).astype(int))
+            x = split.x[chosen]
+            parts.append((x if isinstance(x, np.ndarray) else np.concatenate(list(x.chunks())), split.y[chosen]))
+        return np.concatenate([x for x, _ in parts]), np.concatenate([y for _, y in parts])
 
 
 def write_prepared(dataset: Dataset, folder: Path = PREPARED) -> None:
@@ -147,7 +176,26 @@ def doubts(dataset: Dataset, takes: PixelRange, gate: float) -> list[str]:
     examples = dataset.telling()
     check_pixels(examples, takes)
     common = majority_doubt(dataset.validation.y, dataset.class_names, gate)
-    return [*pixel_doubts(examples, takes), *([] if common is None else [common])]
+    return [*pixel_doubts(examples, takes), *([] if common is None else [common]), *_copy_doubts(dataset)]
+
+
+def _copy_doubts(dataset: Dataset) -> Iterator[str]:
+    before = {"validation": "training", "test": "training or validation"}
+    for name, rows in dataset.copies.items():
+        if len(rows):
+            total = len(getattr(dataset, name).y)
+            yield (
+                f"{len(rows):,} of {total:,} {name} examples are exact copies of {before[name]} examples, the first of "
+                f"them in row {rows[0]} of the {name} split: accuracies on them are not those on new examples; leave "
+                f"the copies out, or bring splits of your own that share none"
+            )
+
+
+def _digests(x: np.ndarray | ImageFiles) -> list[bytes]:
+    """For each example a digest of its bytes."""
+    if isinstance(x, ImageFiles):
+        return [hashlib.sha256(Path(str(path)).read_bytes()).digest() for path in x.paths]
+    return [hashlib.sha256(np.ascontiguousarray(row).data).digest() for row in x]
 
 
 def check_kind(x: np.ndarray, where: str) -> None:

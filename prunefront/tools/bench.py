@@ -15,6 +15,7 @@ from prunefront.common.files import digest
 from prunefront.common.params import Params
 from prunefront.export.export import Subject, as_it_is, compacted, make_job, outputs_of, write
 from prunefront.export.formats import family, file_of
+from prunefront.export.latency import BATCHES, COLUMNS, LATENCY, THREADS
 from prunefront.export.processes import asking
 from prunefront.export.results import write_table
 from prunefront.export.runtimes import Job
@@ -24,7 +25,6 @@ from prunefront.frontier.summary import read_summary
 from prunefront.models.weights import load_weights
 from prunefront.pipeline.run import Run
 from prunefront.pipeline.store import SUBMITTED, load_nearest
-from prunefront.tools.latency import BATCHES, COLUMNS, LATENCY, THREADS
 
 REFERENCE = ("dense", "litert")
 ROUNDS = 7

@@ -19,6 +19,7 @@ from prunefront.data.pixels import range_text
 from prunefront.models.counts import Counts, count
 from prunefront.models.first_look import first_look
 from prunefront.models.layers import WeightInfo, emptied_layer, layers_of
+from prunefront.models.leakage import SAMPLE, leakage_doubt
 from prunefront.models.multiply_adds import calls, uses
 from prunefront.pruning.masks import (
     Masks,
@@ -105,7 +106,9 @@ def _subject(params: Params) -> Subject:
     dataset = load(params.data)
     look = first_look(params, dataset.telling(), len(dataset.class_names))
     dataset = replace(dataset, pixel_range=look.pixel_range)
-    found = (*look.refusals(), *look.doubts, *doubts(dataset, look.takes, params.pareto.gate))
+    leaking = leakage_doubt(look, *dataset.sample(SAMPLE), dataset.carved)
+    own = (*look.refusals(), *look.doubts, *filter(None, [leaking]))
+    found = (*own, *doubts(dataset, look.takes, params.pareto.gate))
     images = "" if dataset.pixel_range is None or not dataset.images else range_text(dataset.pixel_range)
     return Subject(params, look.model, look.weights, look.examples[:1], images, found)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from prunefront.common.errors import InputError
 from prunefront.common.params import BUILDER, NO_FILE, load_params
+from prunefront.report.vega import plots_template
 from prunefront.tools.preset import render
 from prunefront.tools.template import DEFAULT, PIPELINE, TEMPLATE, dumped, yaml
 
@@ -177,6 +178,7 @@ def _about(params: Any, subject: Ingredients, code: Path) -> None:
         data["source"] = "folder" if subject.data.is_dir() else "npz"
         data["path"] = _absolute(subject.data)
         data["image_size"] = None
+        data["channels"] = 3
     size: list[int] | None = list(subject.image_size) if subject.image_size is not None else None
     if subject.model is not None and (subject.data is None or subject.data.is_dir()):
         shape = _images_of(subject.model, subject)
@@ -245,7 +247,10 @@ def _copy_code(subject: Ingredients, project: Path) -> Path:
 
 
 def _put_under_version_control(folder: Path, written: Sequence[str]) -> None:
-    """Initialises DVC, and Git unless the folder belongs to a repository already, which must not ignore its files."""
+    """Initialises DVC, and Git unless the folder belongs to a repository already, which must not ignore its files.
+
+    The pages of `dvc plots show` get Vega inside, so that they need no network.
+    """
     asked = _git(folder, "rev-parse", "--show-toplevel")
     if asked.returncode and "not a git repository" not in asked.stderr:
         raise InputError(f"Expected Git to say which repository this is. Received: {asked.stderr.strip()}")
@@ -258,6 +263,9 @@ def _put_under_version_control(folder: Path, written: Sequence[str]) -> None:
         raise InputError(f"Expected files that Git does not ignore, see the .gitignore above. Received: {ignored}")
     subdir = [] if outer == folder else ["--subdir"]
     _done(_run(folder, sys.executable, "-m", "dvc", "init", *subdir))
+    (folder / ".dvc" / "plots.html").write_text(plots_template(), encoding="utf-8")
+    with (folder / ".dvc" / "config").open("a", encoding="utf-8") as config:
+        config.write("[plots]\n    html_template = plots.html\n")
 
 
 def _git(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":

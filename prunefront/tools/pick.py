@@ -10,6 +10,7 @@ from rich.console import Console
 
 from prunefront.common.errors import InputError
 from prunefront.common.params import Axis
+from prunefront.frontier.names import method_name
 from prunefront.frontier.pareto import AXES, non_dominated, pairs, saving
 from prunefront.frontier.summary import read_summary
 from prunefront.pipeline.store import FRONTIER, load_result, weights_file
@@ -135,7 +136,7 @@ def pick(points: pd.DataFrame, kept: Sequence[Limit], by: Axis) -> Pick:
 
 def name(row: "pd.Series") -> str:
     """A point in a few words."""
-    return f"{row['method']} at {row['sparsity']:.2%} sparsity, seed {row['seed']}"
+    return f"{method_name(row['method'])} at {row['sparsity']:.2%} sparsity, seed {row['seed']}"
 
 
 def _written(value: float) -> str:

@@ -1,44 +1,43 @@
 """A run's results as a folder to keep: small files that Git can hold, without the pipeline around them."""
 
 import os
-import platform
 import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, NonNegativeFloat, NonNegativeInt
 
 from prunefront.common.errors import InputError
-from prunefront.common.files import digest, read_json, replacing_folder, write_json
-from prunefront.common.params import STAGES, Params
+from prunefront.common.files import replacing_folder, write_json
+from prunefront.common.machine import processor
+from prunefront.common.params import STAGES
 from prunefront.common.runtime import tf
+from prunefront.export.latency import LATENCY, read_latency
 from prunefront.export.results import TABLE, read_exports
-from prunefront.frontier.summary import read_summary
+from prunefront.models.certificate import certificate_path, certify
 from prunefront.models.multiply_adds import multiply_adds
 from prunefront.models.weights import load_named_weights, load_weights
 from prunefront.pipeline.run import Run
-from prunefront.pipeline.store import FRONTIER, PICTURE, SUBMITTED, SUMMARY, cost_file, load_result, rows_file
-from prunefront.tools.latency import LATENCY, read_latency
+from prunefront.pipeline.store import REPORT, RESULTS, SUBMITTED, load_cost
+from prunefront.tools.checked import check_results
 
-PUBLISHED = {"frontier.csv", "pareto.json", "pareto.png", "params.yaml", "cost.json", "submitted.npz"}
-OPTIONAL = {"exports.csv", "latency.csv"}
-
-
-class Spent(BaseModel, allow_inf_nan=False):
-    """What a stage's last run spent, see `trainer.Cost`, and the digest of the rows that it wrote."""
-
-    rows_sha256: str
-    epochs: NonNegativeInt
-    images: NonNegativeInt = 0
-    forward_passes: NonNegativeInt = 0
-    seconds: NonNegativeFloat = 0.0
+WEIGHTS = "submitted.npz"
+PUBLISHED = {
+    *(path.name for path in RESULTS),
+    "params.yaml",
+    "cost.json",
+    WEIGHTS,
+    certificate_path(Path(WEIGHTS)).name,
+}
+OPTIONAL = {TABLE.name, LATENCY.name, REPORT.name}
 
 
 def publish(run: Run, params_file: Path, folder: Path) -> None:
-    """Writes `folder`: frontier, summary, picture, parameters, cost, and the submitted weights as a small `.npz`.
+    """Writes `folder`: all that the last stage found, parameters, cost, the submitted weights as a small `.npz`, and
+    their certificate, see `prunefront verify`.
 
-    What the stage `export` and `prunefront bench` found comes along if it is about these weights.
+    The results are checked first, see `check_results`. What the stage `export` and `prunefront bench` found comes along
+    if it is about these weights.
 
     Args:
         run: of the run.
@@ -46,27 +45,24 @@ def publish(run: Run, params_file: Path, folder: Path) -> None:
         folder: replaced as a whole, if it holds nothing else.
 
     Raises:
-        InputError: the run is not complete, or not by these parameters, or the folder holds other files.
+        InputError: the run is not complete, not by these parameters, or not true, or the folder holds other files.
     """
     if not folder.name or (folder.exists() and not (folder.is_dir() and _names(folder) <= PUBLISHED | OPTIONAL)):
         raise InputError(f"Expected a new folder, or one of earlier published results. Received: {folder}")
-    missing = [str(path) for path in (FRONTIER, SUMMARY, PICTURE, SUBMITTED) if not path.exists()]
+    missing = [str(path) for path in (*RESULTS, SUBMITTED) if not path.exists()]
     if missing:
         raise InputError(f"Expected a complete run; run `dvc repro`. Received: no {', '.join(missing)}")
-    points = load_result()
-    read_summary()
-    ran = set(zip(points["method"], points["seed"], points["target_sparsity"], strict=True))
-    if ran != _operating_points(run.params):
-        raise InputError(
-            f"Expected {FRONTIER} to be by the parameters in {params_file}; run `dvc repro`. Received: other"
-        )
+    check_results(run)
     with replacing_folder(folder) as partial:
-        for path in (FRONTIER, SUMMARY, PICTURE):
+        for path in RESULTS:
             shutil.copyfile(path, partial / path.name)
         shutil.copyfile(params_file, partial / "params.yaml")
         arrays = {name.replace("/", "."): array for name, array in load_named_weights(SUBMITTED).items()}
-        np.savez_compressed(partial / "submitted.npz", allow_pickle=False, **arrays)
+        np.savez_compressed(partial / WEIGHTS, allow_pickle=False, **arrays)
+        certify(partial / WEIGHTS)
         write_json(partial / "cost.json", cost(run))
+        if REPORT.exists():
+            shutil.copyfile(REPORT, partial / REPORT.name)
         for table, path in ((read_exports(), TABLE), (read_latency(), LATENCY)):
             if table is not None:
                 shutil.copyfile(path, partial / path.name)
@@ -84,34 +80,17 @@ def cost(run: Run) -> dict[str, Any]:
     stages: dict[str, Any] = {}
     for stage in ("baseline", *STAGES):
         for seed in run.params.seeds:
-            path, rows = cost_file(stage, seed), rows_file(stage, seed)
-            if not (path.exists() and rows.exists()):
+            spent = load_cost(stage, seed)
+            if spent is None or spent.epochs == 0:
                 continue
-            spent = read_json(path, Spent)
-            if spent.rows_sha256 != digest(rows) or spent.epochs == 0:
-                continue  # of another run than these results, or nothing
             numbers = spent.model_dump(exclude={"rows_sha256"})
             stages.setdefault(stage, {})[str(seed)] = numbers | {"multiply_adds": dense * spent.forward_passes}
     return {
         "multiply_adds_per_example": {"dense": dense, "submitted": multiply_adds(model, weights, example)},
         "training": stages,
-        "machine": f"{_processor()}, {os.cpu_count()} cores, TensorFlow {tf.__version__}",
+        "machine": f"{processor()}, {os.cpu_count()} cores, TensorFlow {tf.__version__}",
     }
-
-
-def _operating_points(params: Params) -> set[tuple[str, int, float]]:
-    """(method, seed, level) of every point that the parameters ask for."""
-    return {(stage, seed, level) for stage in STAGES for seed in params.seeds for level in params.levels(stage)}
 
 
 def _names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
-
-
-def _processor() -> str:
-    information = Path("/proc/cpuinfo")
-    if information.exists():
-        names = [line for line in information.read_text(encoding="utf-8").splitlines() if line.startswith("model name")]
-        if names:
-            return names[0].split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()

@@ -16,7 +16,7 @@ import numpy as np
 
 from prunefront.common.errors import InputError
 from prunefront.common.runtime import keras
-from prunefront.models.layers import describe_weights, emptied_layer, layers_of
+from prunefront.models.layers import check_not_quantized, describe_weights, emptied_layer, layers_of
 from prunefront.pruning.masks import (
     Masks,
     check_masks,
@@ -50,7 +50,7 @@ def magnitude_masks(
         For each array of `model.get_weights()` a boolean array, True = kept.
 
     Raises:
-        InputError: the model is already sparser than the target, or see `global_masks`.
+        InputError: the model is quantized, it is already sparser than the target, or see `global_masks`.
     """
     _check_built(model)
     arrays, weights = model.get_weights(), describe_weights(model, biases)
@@ -119,8 +119,8 @@ def hold_masks(
         The same model.
 
     Raises:
-        InputError: the model is not built, its weights are not finite, the masks do not fit them, they empty a layer,
-            or they bring back what the model's present masks removed.
+        InputError: the model is not built or is quantized, its weights are not finite, the masks do not fit them, they
+            empty a layer, or they bring back what the model's present masks removed.
     """
     checked = _checked_masks(model, masks, allow_empty_layers)
     _warn_of_adapters(model, checked)
@@ -161,6 +161,7 @@ def _check_built(model: "keras.Model") -> None:
     _check_model(model)
     if not model.built or not model.weights:
         raise InputError("Expected a built model; call it on data or model.build(...) first. Received: an unbuilt one")
+    check_not_quantized(model, "the model")
 
 
 def _checked_masks(model: "keras.Model", masks: Sequence[np.ndarray], allow_empty_layers: bool) -> Masks:

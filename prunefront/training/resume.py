@@ -4,15 +4,18 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from prunefront.common.arrays import read_npz
 from prunefront.common.files import replacing
+from prunefront.common.machine import in_force
 from prunefront.common.runtime import keras, tf
 from prunefront.pruning.masks import Weights
+from prunefront.training.curves import Epoch
 
 
 class FinishedFits:
@@ -24,9 +27,7 @@ class FinishedFits:
 
     def __init__(self, folder: Path, stage: str):
         self.folder = folder
-        self.code = hashlib.sha256(f"{keras.__version__} {tf.__version__} {np.__version__}".encode())
-        for path in sorted(_imported(stage)):  # now: later the files may not be what is running
-            self.code.update(path.read_bytes())
+        self.code = code_of(stage)
 
     def key(self, settings: object, arrays: Iterable[np.ndarray]) -> str:
         """A name for the fit with these settings and arrays.
@@ -42,20 +43,21 @@ class FinishedFits:
             content.update(np.ascontiguousarray(array).tobytes())
         return content.hexdigest()[:32]
 
-    def load(self, key: str) -> tuple[list[Weights], float] | None:
-        """The sets of weights that a finished fit gave and the seconds that it took, None if there is none."""
+    def load(self, key: str) -> tuple[list[Weights], float, list[Epoch]] | None:
+        """The weights that a finished fit gave, the seconds that it took, and its curve; None if there is none."""
         path = self._path(key)
         if not path.exists():
             return None
-        *arrays, sets, seconds = read_npz(path).values()
+        *arrays, curve, sets, seconds = read_npz(path).values()
         size = len(arrays) // int(sets)
-        return [arrays[i * size : (i + 1) * size] for i in range(int(sets))], float(seconds)
+        results = [arrays[i * size : (i + 1) * size] for i in range(int(sets))]
+        return results, float(seconds), [Epoch(*row) for row in curve.tolist()]
 
-    def save(self, key: str, results: list[Weights], seconds: float) -> None:
-        """Keeps the sets of weights of a fit, all of one network."""
+    def save(self, key: str, results: list[Weights], seconds: float, curve: Sequence[Epoch] = ()) -> None:
+        """Keeps the sets of weights of a fit, all of one network, and what `load` gives beside them."""
         arrays = [array for weights in results for array in weights]
         with replacing(self._path(key)) as partial:
-            np.savez(partial, *arrays, np.array(len(results)), np.array(seconds))
+            np.savez(partial, *arrays, np.array(curve, float), np.array(len(results)), np.array(seconds))
 
     def forget(self) -> None:
         """Deletes all."""
@@ -63,6 +65,15 @@ class FinishedFits:
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.npz"
+
+
+def code_of(stage: str) -> Any:
+    """A digest, to be added to, of the code of a stage that this process has imported, and of what it is built on."""
+    content = hashlib.sha256(f"{keras.__version__} {tf.__version__} {np.__version__}".encode())
+    content.update(json.dumps(in_force()).encode())
+    for path in sorted(_imported(stage)):  # now: later the files may not be what is running
+        content.update(path.read_bytes())
+    return content
 
 
 def _imported(stage: str) -> Iterator[Path]:

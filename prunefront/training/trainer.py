@@ -5,16 +5,21 @@ from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
+import numpy as np
+
 from prunefront.common.errors import InputError
 from prunefront.common.params import Recipe, Training
 from prunefront.common.runtime import keras, tf
-from prunefront.data.batches import evaluable, fingerprint, in_memory
+from prunefront.data.batches import STREAMED, evaluable, fingerprint, in_memory
 from prunefront.data.splits import Split
 from prunefront.models.layers import freeze_layers
 from prunefront.models.outputs import LOGITS, Outputs
 from prunefront.pruning.masks import Masks, Weights
 from prunefront.pruning.schedules import Ramp
+from prunefront.training.correctness import MOST, EachBatch, Right
+from prunefront.training.curves import Curves, Epoch
 from prunefront.training.hold import hold_masks, prune_further
+from prunefront.training.network import Network, Networks
 from prunefront.training.progress import Progress
 from prunefront.training.recipes import augmented, distil, learning_rate, optimizer, scale_dropout, steps_per_epoch
 from prunefront.training.resume import FinishedFits
@@ -49,11 +54,13 @@ class Trainer:
         seed: of weights, shuffling and dropout, set anew for each fit, so that no fit depends on those before it.
         recipe: how to train.
         progress: where each epoch is reported.
-        teacher: the dense network for distillation, where the recipe asks for it.
+        teacher: the dense network's weights for distillation, where the recipe asks for it.
         cost: adds up what the fits took.
+        curves: adds up the epochs of the fits.
         finished: keeps the result of each fit, so that an interrupted stage goes on at the next; None keeps nothing.
         outputs: what the network's outputs mean.
         fingerprint: a digest of what the network is made from.
+        networks: where the network of the last fit is kept for the next; it may be that of another seed.
     """
 
     make_model: Callable[[], "keras.Model"]
@@ -62,11 +69,13 @@ class Trainer:
     seed: int
     recipe: Recipe
     progress: Progress
-    teacher: "keras.Model | None" = None
+    teacher: Weights | None = None
     cost: Cost = field(default_factory=Cost)
+    curves: Curves = field(default_factory=list)
     finished: FinishedFits | None = None
     outputs: Outputs = LOGITS
     fingerprint: str = ""
+    networks: Networks = field(default_factory=Networks)
 
     def steps(self, settings: Training, epochs: int) -> int:
         """Training steps in so many epochs."""
@@ -119,49 +128,68 @@ class Trainer:
     ) -> list[Weights]:
         """The best weights, and those after epoch `keep` if there is one."""
         keras.utils.set_random_seed(self.seed)
-        model = self.make_model()
+        new = self.make_model()
         key = ""
         if self.finished is not None and settings.epochs > 0:
-            shapes = [list(v.shape) for v in model.weights]
+            shapes = [list(v.shape) for v in new.weights]
             depends_on: list[object] = [settings.model_dump(), sorted(frozen), label, keep, shapes]
             depends_on.append(None if ramp is None else asdict(ramp))
             key = self._key(self.finished, depends_on, start, masks)
             found = self.finished.load(key)
             if found is not None:
-                results, seconds = found
+                results, seconds, curve = found
                 self._spent(settings, seconds)
+                self.curves.append((label or "dense", curve))
                 self.progress.advance(f"{label}: trained before the stage was interrupted", settings.epochs)
                 return results
-        scale_dropout(model, self.recipe.dropout)
+        network = self._network(new, settings, frozen, masks is not None)
+        del new
+        model = network.model
         if start is not None:
             model.set_weights(start)
-        if frozen:
-            freeze_layers(model, frozen)
         if masks is not None:  # a high level may leave a layer nothing
-            hold_masks(model, masks, allow_empty_layers=True, adjustable=ramp is not None)
+            prune_further(model, masks, allow_empty_layers=True)
         if settings.epochs == 0 or not model.trainable_weights:
             return [model.get_weights()] * (2 if keep else 1)
-        if self.teacher is not None:
-            distil(model, self.teacher, self.recipe.distillation, self.recipe.temperature, self.outputs)
-        rate = learning_rate(self.recipe, settings, steps_per_epoch(self.train, settings))
-        compile_classifier(model, optimizer(self.recipe, rate), self.outputs, self.recipe.label_smoothing)
-        begun = time.monotonic()
+        if network.teacher is not None:
+            network.teacher.set_weights(self.teacher)
         kept = _Kept(keep)
+        keras.utils.set_random_seed(self.seed)  # anew: a network that is compiled for the fit draws numbers before it
+        begun = time.monotonic()
         self._fit(model, settings, ramp, kept, label)
         seconds = time.monotonic() - begun
         self._spent(settings, seconds)
+        self.curves.append((label or "dense", kept.curve))
         results = [model.get_weights(), *kept.weights]
         if self.finished is not None:
-            self.finished.save(key, results, seconds)
+            self.finished.save(key, results, seconds, kept.curve)
         return results
+
+    def _network(self, new: "keras.Model", settings: Training, frozen: Collection[int], held: bool) -> Network:
+        """The network to train, in the state of a new one; under masks that keep all, where it will be held."""
+        rate = learning_rate(self.recipe, settings, steps_per_epoch(self.train, settings))
+
+        def compiled(model: "keras.Model") -> Network:
+            scale_dropout(model, self.recipe.dropout)
+            freeze_layers(model, frozen)
+            if held:
+                hold_masks(model, [np.ones(v.shape, bool) for v in model.weights], adjustable=True)
+            teacher = None
+            if self.teacher is not None:
+                teacher = self.make_model()
+                distil(model, teacher, self.recipe.distillation, self.recipe.temperature, self.outputs)
+            compile_classifier(model, optimizer(self.recipe, rate), self.outputs, self.recipe.label_smoothing)
+            return Network(model, teacher)
+
+        step = [self.recipe.model_dump(), settings.model_dump(), sorted(frozen), held, keras.config.dtype_policy().name]
+        return self.networks.get(new, [*step, self.fingerprint, self.teacher is None], compiled)
 
     def _key(self, finished: FinishedFits, depends_on: list[object], start: Weights | None, masks: Masks | None) -> str:
         """The name of a fit among those finished: a digest of all that it depends on."""
         policy = keras.config.dtype_policy().name
-        teacher = [] if self.teacher is None else self.teacher.get_weights()
         return finished.key(
             [*depends_on, self.recipe.model_dump(), self.seed, policy, self.fingerprint, self._data],
-            [*(start or []), *(masks or []), *teacher],
+            [*(start or []), *(masks or []), *(self.teacher or [])],
         )
 
     @cached_property
@@ -211,14 +239,46 @@ class Trainer:
 
 
 def evaluate(model: "keras.Model", split: Split) -> tuple[float, float]:
-    """Accuracy, in [0, 1], and mean loss (cross-entropy in nats plus weight regularization) of a compiled model."""
+    """Accuracy, in [0, 1], and mean loss, see `evaluate_each`."""
+    right, loss = evaluate_each(model, split)
+    return share(right), loss
+
+
+def share(right: np.ndarray) -> float:
+    """The share of examples that are right, exactly: Keras's float32 accuracy would put 0.61000001 for 0.61."""
+    return int(np.count_nonzero(right)) / len(right)
+
+
+def evaluate_each(model: "keras.Model", split: Split) -> tuple[np.ndarray, float]:
+    """For each example whether a model gets it right, and its mean loss, in one pass.
+
+    Args:
+        model: compiled to be evaluated only, see `compile_classifier`.
+        split: n examples.
+
+    Returns:
+        Shape (n,), bool, and cross-entropy in nats plus weight regularization.
+
+    Raises:
+        InputError: the model cannot compute with the examples.
+    """
     x, y, _ = keras.utils.unpack_x_y_sample_weight(evaluable(split))
+    size = MOST if y is not None else None
+    each = EachBatch(size or STREAMED)
     try:
-        result = model.evaluate(x, y, batch_size=256 if y is not None else None, verbose=0, return_dict=True)
+        result = model.evaluate(x, y, batch_size=size, verbose=0, return_dict=True, callbacks=[each])
     except tf.errors.OpError as error:
         raise _unfit(error) from None
-    # The exact share: Keras's float32 accuracy would put 0.61000001 for 0.61.
-    return round(result["accuracy"] * len(split.y)) / len(split.y), float(result["loss"])
+    return each.right(len(split.y)), float(result["loss"])
+
+
+def answers(model: "keras.Model", split: Split, outputs: Outputs) -> np.ndarray:
+    """The class that a model takes each example for, shape (n,), int64; right ones are those that `evaluate` counts."""
+    x, y, _ = keras.utils.unpack_x_y_sample_weight(evaluable(split))
+    try:
+        return outputs.answers(model.predict(x, batch_size=256 if y is not None else None, verbose=0))
+    except tf.errors.OpError as error:
+        raise _unfit(error) from None
 
 
 def compile_classifier(
@@ -231,11 +291,12 @@ def compile_classifier(
 
     Args:
         model: changed in place.
-        optimizer: None to evaluate only.
+        optimizer: None to evaluate only, example by example.
         outputs: what they mean; by default a logit for each class.
         label_smoothing: see `Outputs.loss`.
     """
-    model.compile(optimizer, outputs.loss(label_smoothing), metrics=[outputs.accuracy()])
+    metrics = [outputs.accuracy()] if optimizer is not None else [outputs.accuracy(), Right(outputs)]
+    model.compile(optimizer, outputs.loss(label_smoothing), metrics=metrics)
 
 
 def _unfit(error: Exception) -> InputError:
@@ -260,14 +321,17 @@ class _Ramping(keras.callbacks.Callback):
 
 
 class _Kept(keras.callbacks.Callback):
-    """Keeps the weights after one epoch, counted from 1; 0 keeps none."""
+    """Keeps what each epoch came to, and the weights after one of them, counted from 1; 0 keeps no weights."""
 
     def __init__(self, epoch: int):
         super().__init__()
         self.epoch = epoch
         self.weights: list[Weights] = []
+        self.curve: list[Epoch] = []
 
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        rate = float(self.model.optimizer.learning_rate)
+        self.curve.append(Epoch(**{name: (logs or {})[name] for name in Epoch._fields[:-1]}, learning_rate=rate))
         if epoch + 1 == self.epoch:
             self.weights.append(self.model.get_weights())
 

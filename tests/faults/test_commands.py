@@ -44,7 +44,7 @@ SHELL = [
 
 @pytest.fixture(scope="module")
 def checkout(tmp_path_factory):
-    """The pipeline with all that the first matrix stage depends on, before any stage has run."""
+    """The pipeline with all that the stage `baseline` depends on, before any stage has run."""
     folder = tmp_path_factory.mktemp("checkout")
     copy_checkout(folder, without=(".dvc/", "docs", "tests", "results", "models", "metrics", "dvc.lock"))
     (folder / "data" / "prepared").mkdir(parents=True)
@@ -55,10 +55,10 @@ def checkout(tmp_path_factory):
 
 def test_no_seed_reaches_the_shell_whichever_stage_is_run(checkout):
     set_params(checkout, seeds=SHELL)
-    result = run("dvc", "repro", "--single-item", "--keep-going", "baseline", folder=checkout, check=False)
+    result = run("dvc", "repro", "--single-item", "baseline", folder=checkout, check=False)
     said = result.stdout + result.stderr
     assert result.returncode != 0
-    assert len(re.findall("failed to run: python -m stages.baseline --seed ", said)) == len(SHELL), said[-3000:]
+    assert re.search("error: .*seeds", said), said[-3000:]
     assert not list(checkout.rglob("hurt"))
     assert not (checkout / "models" / "baseline").exists()
 
@@ -72,10 +72,9 @@ def test_seeds_of_another_kind_do_not_either(seeds, checkout):
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_commands_take_nothing_but_what_dvc_quotes(stage):
-    """DVC quotes the values of a mapping; a value alone it puts in as it is."""
-    assert STAGES[stage].get("matrix", {"seed": "${seeds}"}) == {"seed": "${seeds}"}
-    assert STAGES[stage]["cmd"] == f"python -m stages.{stage}" + " ${item}" * ("matrix" in STAGES[stage])
+def test_commands_take_nothing_from_the_parameters(stage):
+    """DVC puts a value into a command as it is: whoever writes params.yaml could run any."""
+    assert STAGES[stage]["cmd"] == f"python -m stages.{stage}"
 
 
 # --- two at once

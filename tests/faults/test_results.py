@@ -17,7 +17,16 @@ from prunefront.common.params import load_params
 from prunefront.frontier.submission import load_baselines, load_frontier
 from prunefront.frontier.summary import read_summary
 from prunefront.pipeline.points import COLUMNS, COSTS, FRONTIER_COLUMNS, read_points
-from prunefront.pipeline.store import FRONTIER, SUMMARY, load_result, load_rows, write_no_points, write_rows
+from prunefront.pipeline.store import (
+    FRONTIER,
+    INTERVALS,
+    RESULTS,
+    SUMMARY,
+    load_result,
+    load_rows,
+    write_no_points,
+    write_rows,
+)
 from prunefront.tools.compare import load_runs
 from prunefront.tools.publish import Spent, publish
 from prunefront.tools.show import print_frontier
@@ -35,6 +44,8 @@ WHOLE = {
     "baseline": {"seed": 0, **ACCURACIES},
     "axis": "bytes",
     "hypervolume": {"prune_global": 0.4},
+    "majority": {"name": "cat", **ACCURACIES},
+    "warnings": ["odd"],
 }
 SUMMARY_TEXT = json.dumps(WHOLE)
 DEEP = "[" * 100_000
@@ -160,7 +171,8 @@ def result(summary=SUMMARY_TEXT, frontier=LINES):
         Path("models").mkdir()
         Path("metrics").mkdir()
         Path("models/submitted.weights.h5").write_bytes(b"")
-        Path("metrics/pareto.png").write_bytes(b"")
+        for path in RESULTS:
+            path.write_bytes(b"")
         SUMMARY.write_text(summary)
         FRONTIER.write_text(frontier)
 
@@ -209,8 +221,7 @@ def published(params):
 
 
 @pytest.mark.parametrize("name", SUMMARIES)
-def test_a_damaged_summary_is_neither_shown_nor_published(name, params, tmp_path, monkeypatch):
-    monkeypatch.setattr("prunefront.tools.publish._operating_points", lambda _: {("prune_global", 0, 0.5)})
+def test_a_damaged_summary_is_neither_shown_nor_published(name, params, tmp_path):
     make = result(summary=SUMMARIES[name])
     refused(Fault(make, lambda _: print_frontier(), "metrics/pareto.json: expected Summary as JSON"), tmp_path)
     refused(Fault(lambda _: None, published(params), "metrics/pareto.json: expected Summary as JSON"), tmp_path)
@@ -219,7 +230,7 @@ def test_a_damaged_summary_is_neither_shown_nor_published(name, params, tmp_path
 @pytest.mark.parametrize("name", FRONTIERS)
 def test_a_damaged_frontier_is_neither_shown_nor_published(name, params, tmp_path):
     make = result(frontier=FRONTIERS[name])
-    message = "metrics/frontier.csv: expected rows|Expected metrics/frontier.csv to be by the parameters"
+    message = "metrics/frontier.csv: expected rows|Expected metrics/prepare.provenance.json, which says what"
     refused(Fault(make, published(params), message), tmp_path)
     if name != "a heading alone":  # an empty frontier is shown as one
         refused(Fault(lambda _: None, lambda _: print_frontier(), "metrics/frontier.csv: expected rows"), tmp_path)
@@ -227,18 +238,59 @@ def test_a_damaged_frontier_is_neither_shown_nor_published(name, params, tmp_pat
 
 def test_a_whole_result_is_shown(tmp_path, capsys):
     result()(tmp_path)
+    INTERVALS.unlink()
     print_frontier()
-    assert "submitted: prune_global at 50.00% sparsity, score 0.6250" in capsys.readouterr().out
-    assert read_summary().model_dump() == WHOLE
+    printed = capsys.readouterr().out
+    assert "submitted: global magnitude (prune_global) at 50.00% sparsity, score 0.6250" in printed
+    assert "always cat, the commonest class: validation accuracy 0.7500, test accuracy 0.5000" in printed
+    assert "warning: odd" in printed
+    assert read_summary().model_dump(exclude_unset=True) == WHOLE
+
+
+def test_intervals_say_what_cannot_be_told_from_the_submitted_point(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    near = RESULT | {"target_sparsity": 0.6, "sparsity": 0.6}
+    far = RESULT | {"target_sparsity": 0.75, "sparsity": 0.75}
+    wins = [{"point": {key: RESULT[key] for key in POINT_KEYS}, "share": 0.75}]
+    optimism = {"score": 0.625, "expected": 0.5, "optimism": 0.125, "test_score": 0.0}
+    rows = [RESULT, near, far]
+    lines = "\n".join([FIRST, *map(table_row, rows)])
+    result(json.dumps(WHOLE | {"wins": wins, "optimism": optimism}), lines)(tmp_path)
+    pd.DataFrame([interval(RESULT), interval(near), interval(far, told_apart=True)]).to_csv(INTERVALS, index=False)
+    print_frontier()
+    shown = capsys.readouterr().out
+    assert "1 of 2 other points cannot be told from it by their validation accuracy at 95 %" in shown
+    assert "the sparsest is global magnitude, 60.00%" in shown
+    assert "its score 0.6250 is expected to be 0.5000 on fresh examples (optimism 0.1250)" in shown
+    assert "would submit: global magnitude, 50.00% (75%)" in shown
+    assert [word in shown for word in ("0.5000 to 1.0000", "cannot be told", "less accurate")] == [True] * 3
+    pd.DataFrame([interval(RESULT)]).to_csv(INTERVALS, index=False)
+    message = "metrics/intervals.csv: expected the points of metrics/frontier.csv; run `dvc repro`"
+    refused(Fault(lambda _: None, lambda _: print_frontier(), message), tmp_path)
+
+
+POINT_KEYS = ("method", "seed", "target_sparsity", "sparsity", "val_accuracy")
+
+
+def table_row(row):
+    return text(row.values())
+
+
+def interval(row, told_apart=False):
+    numbers = {"val_low": 0.5, "val_high": 1.0, "test_low": 0.25, "test_high": 0.75, "n": 1, "wins": 0.5}
+    numbers |= {"behind": 0.25, "behind_low": -0.5, "behind_high": 0.5, "p_value": 0.5}
+    return row | numbers | {"seeds": str(row["seed"]), "told_apart": told_apart}
 
 
 def test_a_result_from_before_there_were_costs_is_shown(tmp_path, capsys):
     columns = [name for name in FRONTIER_COLUMNS if name not in COSTS]
     frontier = f"{text(columns)}\n{text(RESULT[name] for name in columns)}\n"
-    summary = json.dumps({key: value for key, value in WHOLE.items() if key != "axis"})
+    later = ("axis", "majority", "warnings")
+    summary = json.dumps({key: value for key, value in WHOLE.items() if key not in later})
     result(summary, frontier)(tmp_path)
+    INTERVALS.unlink()
     print_frontier()
-    assert "submitted: prune_global at 50.00% sparsity, score 0.6250" in capsys.readouterr().out
+    assert "submitted: global magnitude (prune_global) at 50.00% sparsity, score 0.6250" in capsys.readouterr().out
     assert list(load_result()) == columns
     assert read_summary().axis == "sparsity"
 

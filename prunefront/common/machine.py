@@ -1,0 +1,120 @@
+"""What a process may take from the machine, its instructions and threads, and from the user's environment."""
+
+import os
+import platform
+import sys
+from pathlib import Path
+
+from prunefront.common.errors import InputError
+from prunefront.common.params import Runtime
+
+INSTRUCTIONS = "AVX2"
+"""The instruction set that portable results are computed with."""
+NEEDED = frozenset({"avx2", "fma", "f16c", "bmi1", "bmi2", "movbe"})
+"""The flags of a processor that has it, as Linux names them."""
+
+PORTABLE = {
+    "CUDA_VISIBLE_DEVICES": "-1",  # no GPU
+    "NPY_ENABLE_CPU_FEATURES": "X86_V3",  # NumPy's loops: AVX2 and FMA, of its builds for more none
+    "ONEDNN_MAX_CPU_ISA": INSTRUCTIONS,
+    "OPENBLAS_CORETYPE": "Haswell",  # matrix products of NumPy and SciPy
+    "OPENBLAS_NUM_THREADS": "1",  # which a product of matrices is split between
+    # oneDNN's kernels go by their instruction set and the number of threads; Eigen's, the others that TensorFlow has,
+    # cut sums where the processor's caches end. Unset, TensorFlow chooses by the processor.
+    "TF_ENABLE_ONEDNN_OPTS": "1",
+}
+"""The environment of a portable process, but for its threads."""
+THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTEROP_THREADS", "TF_NUM_INTRAOP_THREADS")
+FAMILIES = (
+    "CUDA_",
+    "DNNL_",
+    "GOTO_",
+    "KMP_",
+    "MKL_",
+    "NPY_",
+    "OMP_",
+    "ONEDNN_",
+    "OPENBLAS_",
+    "TENSORFLOW_",
+    "TF_",
+    "XLA_",
+)
+"""What the variables begin with that may move a result."""
+LOGS = "TF_CPP_"
+"""What those of them begin with that only say what TensorFlow logs."""
+
+
+def pin(runtime: Runtime) -> None:
+    """Sets the environment of this process, and of those that it starts, before NumPy and TensorFlow read it.
+
+    Where results are to be portable, what the user's environment sets counts for nothing. A process that has already
+    read something else starts anew.
+
+    Args:
+        runtime: the section of the parameters.
+
+    Raises:
+        InputError: portable results are asked for, and the processor cannot make them.
+    """
+    before = dict(os.environ)
+    if runtime.portable:
+        _check_processor()
+        for name in in_force():
+            del os.environ[name]
+        if "glibc.cpu." in before.get("GLIBC_TUNABLES", ""):  # of which exp and sin of the C library depend
+            del os.environ["GLIBC_TUNABLES"]
+    os.environ.update(variables(runtime))
+    has_read = "numpy" in sys.modules or "GLIBC_TUNABLES" in before.keys() - os.environ.keys()
+    if has_read and os.environ != before:
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ)
+
+
+def variables(runtime: Runtime) -> dict[str, str]:
+    """The environment variables that a process of these settings has."""
+    threads = {} if runtime.threads is None else dict.fromkeys(THREADS, str(runtime.threads))
+    return threads | (PORTABLE if runtime.portable else {})
+
+
+def in_force() -> dict[str, str]:
+    """The variables of this process's environment that may move a result, by their names in order."""
+    return {n: os.environ[n] for n in sorted(os.environ) if n.startswith(FAMILIES) and not n.startswith(LOGS)}
+
+
+def is_portable(runtime: Runtime) -> bool:
+    """Whether this process makes portable results: they are asked for, and its environment is set for them."""
+    return runtime.portable and in_force() == variables(runtime)
+
+
+def _check_processor() -> None:
+    kind, flags = platform.machine(), processor_flags()
+    if kind.lower() in ("x86_64", "amd64") and (flags is None or flags >= NEEDED):
+        return
+    lacking = f" without {', '.join(sorted(NEEDED - flags))}" if flags else ""
+    raise InputError(
+        f"runtime.portable: expected an x86-64 processor with {INSTRUCTIONS}; set runtime.portable: false, for results "
+        f"that hold on this kind of machine only. Received: {kind}{lacking}"
+    )
+
+
+def processor_flags() -> frozenset[str] | None:
+    """What the processor can do, in Linux's names; None where the system does not say so in that way."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return None
+    return next((frozenset(line.partition(":")[2].split()) for line in lines if line.startswith("flags")), None)
+
+
+def processor() -> str:
+    """The processor's name, as the system gives it."""
+    information = Path("/proc/cpuinfo")
+    if information.exists():
+        names = [line for line in information.read_text(encoding="utf-8").splitlines() if line.startswith("model name")]
+        if names:
+            return names[0].split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def machine() -> str:
+    """Processor, cores and operating system."""
+    return f"{processor()}, {os.cpu_count()} cores, {platform.system()}"

@@ -1,0 +1,91 @@
+"""One stage makes the series of all seeds, and only those that are missing when one is added."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from prunefront.pipeline.stage import run_method
+from prunefront.pipeline.store import rows_file, weights_file
+from stages.prepare import prepare
+from tests.helpers import edited, set_params
+
+SMALL = ("data.image_size", [10, 10]), ("data.channels", 1), ("prune.levels", [0, 0.5])
+
+
+@pytest.fixture
+def stage(tmp_path, monkeypatch):
+    """Runs a stage of two points of random weights; gives the seeds that it made."""
+    monkeypatch.chdir(tmp_path)
+    prepare(edited(tmp_path, *SMALL, ("seeds", [0, 1])))
+
+    def stage(seed=None, **changes):
+        set_params(tmp_path, **changes)
+        made = []
+
+        def points(run):
+            made.append(run.seed)
+            for level in run.settings.levels:
+                yield level, [np.random.uniform(size=w.shape) * (level == 0) for w in run.model.get_weights()]
+
+        run_method("prune_global", points, Path("params.yaml"), seed)
+        return made
+
+    return stage
+
+
+def results() -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for top in ("models", "metrics") for p in Path(top).rglob("*") if p.is_file()}
+
+
+def test_a_seed_that_is_added_is_made_alone(stage):
+    assert stage() == [0, 1]
+    before = results()
+    assert stage(seeds=[0, 1, 2]) == [2]
+    assert {name: results()[name] for name in before if name != "metrics/prune_global.json"} == {
+        name: content for name, content in before.items() if name != "metrics/prune_global.json"
+    }
+    weights_file("prune_global", 1, 0.5).unlink()
+    assert stage() == [1]
+    rows_file("prune_global", 0).write_text("other")
+    assert stage() == [0]
+    assert stage() == [0, 1, 2]  # nothing is missing: whoever asks for it wants it all anew
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"prune": {"floor": 1}}, {"prune": {"levels": [0, 0.6]}}, {"prune": {"exclude": ["conv1"]}}, "data", "baseline"],
+)
+def test_a_change_makes_all_anew(stage, change):
+    stage()
+    if change == "data":
+        path = next(Path("data/prepared").glob("*validation*"))
+        path.touch()
+        assert stage(seeds=[0, 1, 2]) == [2]  # a time is no change
+        path = Path("data/prepared/about.json")
+        path.write_text(path.read_text() + "\n")
+    elif change == "baseline":
+        for seed in (0, 1):
+            rows_file("baseline", seed).parent.mkdir(parents=True, exist_ok=True)
+            rows_file("baseline", seed).write_text("other weights")
+    assert stage(seeds=[0, 1, 2, 3], **(change if isinstance(change, dict) else {}))[:2] == [0, 1]
+
+
+def test_what_follows_from_the_parameters_stays_alone(stage):
+    stage(seeds=[0, 1, 2])
+    assert stage(5) == [5]
+    assert json.loads(Path("metrics/prune_global.json").read_text())["seeds"] == 3
+    assert stage(seeds=[1]) == [1]
+    assert sorted(p.name for p in Path("models/prune_global").iterdir()) == ["1"]
+    assert [p.name for p in Path("metrics/prune_global").iterdir()] == ["1.csv"]
+    stage(prune={"levels": [0]})
+    summary = json.loads(Path("metrics/prune_global.json").read_text())
+    assert (summary["seeds"], summary["points"], summary["sparsity_max"]) == (1, 1, 0)
+
+
+def test_a_seed_s_bytes_do_not_depend_on_those_before_it(stage):
+    stage()
+    together = results()
+    assert stage(1) == [1]
+    assert results() == together
