@@ -130,7 +130,7 @@ def test_results_say_how_they_were_made(monkeypatch):
     assert (made.portable, made.threads, made.instructions) == (True, 2, "AVX2")
     assert list(made.versions) == ["tensorflow", "keras", "numpy"]
     pinned = made.model_copy(update={"versions": {"numpy": "2.4.6"}})
-    assert described_runtime(pinned) == ("portably: the same on every x86-64 machine with AVX2, 2 threads, numpy 2.4.6")
+    assert described_runtime(pinned) == ("portably, for x86-64 machines with AVX2, 2 threads, numpy 2.4.6")
     own = described_runtime(made_with(OWN).model_copy(update={"versions": {}}))
     assert own.endswith("another kind gives other results (runtime.portable: false), a thread per core")
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")

@@ -151,7 +151,7 @@ def judged(summary: Summary) -> list[str]:
 def described_runtime(made: Made) -> str:
     """How results were made, in a line."""
     if made.portable:
-        how = f"portably: the same on every x86-64 machine with {made.instructions}"
+        how = f"portably, for x86-64 machines with {made.instructions}"
     else:
         how = "with whatever the machine offers: another kind gives other results (runtime.portable: false)"
     threads = "a thread per core" if made.threads is None else f"{made.threads} thread{'s' * (made.threads > 1)}"
