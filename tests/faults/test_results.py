@@ -60,9 +60,9 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def params(tmp_path_factory):
-    """Methods 1 and 2 at a single level."""
+    """Methods 1 and 2 at a single level, for one seed."""
     levels = [(f"{section}.levels", []) for section in OTHERS]
-    return load_params(edited(tmp_path_factory.mktemp("params"), ("prune.levels", [0.5]), *levels))
+    return load_params(edited(tmp_path_factory.mktemp("params"), ("seeds", [0]), ("prune.levels", [0.5]), *levels))
 
 
 # --- tables of operating points
