@@ -5,7 +5,6 @@ import warnings
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from prunefront import InputError
@@ -236,13 +235,15 @@ def test_the_last_stage_says_it_too(monkeypatch, tmp_path):
     chosen = {"seed": 0}, True
     for name, value in {
         "prunefront.frontier.submission.load_frontier": None,
+        "prunefront.frontier.submission.load_baselines": None,
         "prunefront.frontier.submission.choose": chosen,
+        "prunefront.frontier.submission.noted_warnings": [],
         "prunefront.frontier.submission.submit": None,
-        "prunefront.pipeline.store.load_rows": pd.DataFrame(),
+        "prunefront.common.provenance.write_provenance": None,
         "prunefront.pipeline.run.open_run": SimpleNamespace(validation=validation),
         "prunefront.data.splits.read_class_names": ("cat", "dog"),
     }.items():
-        monkeypatch.setattr(name, lambda *_, value=value: value)
+        monkeypatch.setattr(name, lambda *_, value=value, **__: value)
     with pytest.warns(UserWarning, match=r"90.0% of the validation examples are of class cat"):
         pareto(edited(tmp_path))
 

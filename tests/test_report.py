@@ -11,9 +11,10 @@ import pytest
 
 from prunefront.common.errors import InputError
 from prunefront.common.params import load_params
+from prunefront.frontier.figures import MARKERS, NULL_MARKERS, method_styles
 from prunefront.pipeline.store import FRONTIER, INTERVALS, REPORT, SUMMARY, weights_file
 from prunefront.report import tables
-from prunefront.report.charts import STEP_NAMES, STEPS, axes_of, charts, datasets, level_text, styles
+from prunefront.report.charts import SHAPES, STEP_NAMES, STEPS, axes_of, charts, datasets, level_text, styles
 from prunefront.report.checklist import answers
 from prunefront.report.layers import layer_names, layer_of
 from prunefront.report.page import Here, look_around, render, write_report
@@ -48,6 +49,14 @@ def test_the_charts_hold_the_numbers_of_the_files():
         ["global magnitude", 0, 0.5, 2000, 0.89, "84.0% to 94.0%"],
         ["global magnitude", 0, 0.1, 400, 0.3, "25.0% to 35.0%"],
     ]
+    # By bytes one dominates another that is as accurate and larger; none of a null baseline is there.
+    on_front = [row[:2] for row in columns_of(data["points"], "name", "seed", "front_bytes") if row[2]]
+    assert on_front == [
+        ["global magnitude", 0],
+        ["global magnitude", 0],
+        ["global magnitude", 1],
+        ["gradual magnitude", 0],
+    ]
     # The mean of .88 and .86, its interval, and the one level of the method.
     assert columns_of(data["means"], "name", "val_accuracy", "val_low", "val_high", "lonely")[3] == [
         "gradual magnitude",
@@ -74,8 +83,14 @@ def test_the_charts_hold_the_numbers_of_the_files():
         "curves-accuracy": "Accuracy",
         "curves-loss": "Loss",
     }
-    assert styles(read)["random masks, global"][0] == "#8C8C8C"
+    pictured = method_styles(read.points)
+    assert styles(read)["random masks, global"] == ("#737373", SHAPES["x"])  # the picture's grey, 0.45
+    assert styles(read)["gradual magnitude"][0] == pictured["gradual"]["color"].lower()
     assert len(set(styles(read).values())) == 3
+
+
+def test_every_marker_of_the_picture_has_its_shape():
+    assert set(SHAPES) == {*MARKERS, *NULL_MARKERS}
 
 
 def test_steps_of_colour_have_names_that_say_where_they_begin():
@@ -147,6 +162,43 @@ def test_tables_have_the_numbers_to_sort_by_and_mark_the_submitted_point():
         *[["dense network", seed, "1", "2", "200"] for seed in "01"],
         *[["gradual magnitude", seed, "2", "3", "300"] for seed in "01"],
     ]
+
+
+@pytest.mark.usefixtures("run_by_hand")
+def test_what_the_choice_is_worth_and_what_the_results_were_made_with():
+    assert tables.selection_tables(results()) == []  # an earlier version's
+    point = {"method": "gradual", "seed": 0, "target_sparsity": 0.9, "sparsity": 0.9, "val_accuracy": 0.88}
+    other = point | {"seed": 1, "val_accuracy": 0.86}
+    summary = json.loads(SUMMARY.read_text()) | {
+        "optimism": {"score": 0.89, "expected": 0.88, "optimism": 0.01, "test_score": 0.885},
+        "wins": [{"point": point, "share": 0.75}, {"point": other, "share": 0.25}],
+        "sensitivity": {"gate": [{"low": 0.0, "high": 0.88, "point": point}], "weight": []},
+        "runtime": {"portable": True, "threads": 2, "instructions": "AVX2", "versions": {"tensorflow": "2.21.0"}},
+        "majority": {"name": CLASSES[0], "val_accuracy": 0.4, "test_accuracy": 0.3},
+        "warnings": ["one <class> is rare"],
+    }
+    SUMMARY.write_text(json.dumps(summary))
+    read = results()
+    worth, wins, gate, weight = tables.selection_tables(read)
+    assert [[cell.text for cell in row] for row in worth.rows] == [
+        ["score on the validation split", "0.8900"],
+        ["expected on fresh examples", "0.8800"],
+        ["optimism", "0.0100"],
+        ["score on the test split", "0.8850"],
+    ]
+    assert [[cell.text for cell in row] for row in wins.rows] == [
+        ["gradual magnitude", "0", "90.00%", "88.00%", "75.0%"],
+        ["gradual magnitude", "1", "90.00%", "86.00%", "25.0%"],
+    ]
+    assert [cell.text for cell in gate.rows[0]] == ["0.0%", "88.0%", "gradual magnitude", "0", "90.00%"]
+    assert weight.rows == []
+    page = render(read)
+    assert "Always answering &lt;script&gt;" in page
+    assert "<li>one &lt;class&gt; is rare</li>" in page
+    verdicts = {answer.question: answer.evidence for answer in answers(read, "a machine")}
+    assert verdicts["Library and hardware described?"] == (
+        "tensorflow 2.21.0, portably with AVX2; this page was made on a machine."
+    )
 
 
 def test_many_classes_are_a_list_of_the_worst(tmp_path, monkeypatch):

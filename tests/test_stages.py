@@ -39,6 +39,7 @@ def test_stage_command_and_file_go_by_one_name(stage):
 def test_the_last_stage_depends_on_every_method():
     deps = {dep.removeprefix("metrics/") for dep in PIPELINE["pareto"]["deps"] if dep.startswith("metrics/")}
     assert deps == {"prepare.provenance.json", "baseline", *STAGES}
+    assert {f"models/{stage}" for stage in ("baseline", *STAGES)} < set(PIPELINE["report"]["deps"])
 
 
 def test_help_does_not_import_tensorflow():

@@ -169,7 +169,7 @@ def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool, 
     selection = select_among(points, right, settings)
     foreseen = outlook(selection)
     intervals = tabulate(points, foreseen.wins, chosen, baselines, right, tested)
-    commonest = majority(run, test)
+    common = majority(run, test)
 
     summary = Summary(
         submitted=_submitted(chosen, above_gate, accuracy),
@@ -181,7 +181,7 @@ def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool, 
         wins=list_wins(foreseen, points, _most_accurate(baselines)),
         sensitivity=list_changes(selection, points, _most_accurate(baselines)),
         runtime=made_with(run.params.runtime),
-        majority=commonest,
+        majority=common,
         warnings=list(warnings),
     )
     with alone(SUMMARY.with_suffix("")):  # for all files together: they belong to one run
@@ -194,7 +194,7 @@ def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool, 
             intervals.to_csv(partial, index=False, lineterminator="\n")
         with replacing(CORRECT) as partial:
             write_correct(partial, tested, test.y, networks["weights_sha256"].tolist())
-        draw_frontier(points, settings.gate, chosen, PICTURE, settings.axis, intervals, commonest.val_accuracy)
+        draw_frontier(points, settings.gate, chosen, PICTURE, settings.axis, intervals, common.val_accuracy)
         draw_sensitivity(selection, points, SENSITIVITY)
         write_confusion(_confusion(run, {"validation": run.validation, "test": test}, (dense, chosen)))
         write_json(SUMMARY, summary.model_dump())

@@ -6,9 +6,11 @@ from typing import Any, TypedDict
 import altair as alt
 import numpy as np
 import pandas as pd
+from matplotlib.colors import to_hex
 
 from prunefront.common.params import Axis
-from prunefront.frontier.pareto import AXES
+from prunefront.frontier.figures import method_styles
+from prunefront.frontier.pareto import AXES, non_dominated, pairs
 from prunefront.report.results import Results
 
 Spec = dict[str, Any]
@@ -21,11 +23,25 @@ class Dataset(TypedDict):
     rows: list[list[Any]]
 
 
-# Okabe and Ito's colours, told apart by the colour-blind; the shapes tell them apart in grey.
-COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B8A800", "#000000")
-SHAPES = ("circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "triangle-left", "triangle-right")
-NULL_COLOUR = "#8C8C8C"
-NULL_SHAPES = ("cross", "square", "triangle-up")
+# The markers of the picture as paths within [-1, 1], for Vega and for the legend.
+SHAPES = {
+    "o": "M-1,0A1,1,0,1,0,1,0A1,1,0,1,0,-1,0Z",
+    "s": "M-.9,-.9H.9V.9H-.9Z",
+    "p": "M0,-1L.951,-.309L.588,.809L-.588,.809L-.951,-.309Z",
+    "h": "M0,-1L.866,-.5V.5L0,1L-.866,.5V-.5Z",
+    "^": "M0,-1L1,.8H-1Z",
+    "v": "M0,1L1,-.8H-1Z",
+    "<": "M-1,0L.8,-1V1Z",
+    ">": "M1,0L-.8,-1V1Z",
+    "D": "M0,-1.15L.95,0L0,1.15L-.95,0Z",
+    "P": "M-.35,-1H.35V-.35H1V.35H.35V1H-.35V.35H-1V-.35H-.35Z",
+    "X": "M-1,-.5L-.5,-1L0,-.5L.5,-1L1,-.5L.5,0L1,.5L.5,1L0,.5L-.5,1L-1,.5L-.5,0Z",
+    "x": "M-1,-.75L-.75,-1L0,-.25L.75,-1L1,-.75L.25,0L1,.75L.75,1L0,.25L-.75,1L-1,.75L-.25,0Z",
+    "+": "M-.18,-1.1H.18V-.18H1.1V.18H.18V1.1H-.18V.18H-1.1V-.18H-.18Z",
+    "1": "M-.18,1.1V.1L-1,-.6L-.8,-.85L0,-.2L.8,-.85L1,-.6L.18,.1V1.1Z",
+    "2": "M-.18,-1.1V-.1L-1,.6L-.8,.85L0,.2L.8,.85L1,.6L.18,-.1V-1.1Z",
+    "|": "M-.2,-1.1H.2V1.1H-.2Z",
+}
 
 AXIS_TITLES: dict[Axis, str] = {
     "sparsity": "sparsity",
@@ -42,11 +58,12 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Liberation Sans', sans-se
 
 
 def styles(results: Results) -> dict[str, tuple[str, str]]:
-    """(colour, shape) of each method by its name, in the order of the results; null baselines are grey."""
-    methods = results.points[results.points["eligible"]]["name"].unique()
-    null = results.points[~results.points["eligible"]]["name"].unique()
-    coloured = {name: (COLOURS[i % len(COLOURS)], SHAPES[i % len(SHAPES)]) for i, name in enumerate(methods)}
-    return coloured | {name: (NULL_COLOUR, NULL_SHAPES[i % len(NULL_SHAPES)]) for i, name in enumerate(null)}
+    """(colour, shape as a path) of each method by its name, those of the picture, in the order of the results."""
+    names = dict(zip(results.points["method"], results.points["name"], strict=True))
+    return {
+        names[method]: (to_hex(style["color"]), SHAPES[style["marker"]])
+        for method, style in method_styles(results.points).items()
+    }
 
 
 def axes_of(results: Results) -> list[Axis]:
@@ -92,8 +109,16 @@ def _points(results: Results) -> pd.DataFrame:
         points = points.assign(interval=[f"{a:.1%} to {b:.1%}" for a, b in zip(low, high, strict=True)])
     else:
         points = points.assign(interval="none")
-    columns = ["name", "seed", "target_sparsity", "val_accuracy", "test_accuracy", "interval", "on_frontier"]
-    return _located(points, results)[[*columns, *axes_of(results)]]
+    fronts = {f"front_{axis}": _on_front(points, axis) for axis in axes_of(results)}
+    columns = ["name", "seed", "target_sparsity", "val_accuracy", "test_accuracy", "interval", *fronts]
+    return _located(points.assign(**fronts), results)[[*columns, *axes_of(results)]]
+
+
+def _on_front(points: pd.DataFrame, axis: Axis) -> np.ndarray:
+    """For each point whether it is on the frontier over an axis; null baselines never are."""
+    front, eligible = np.zeros(len(points), bool), points["eligible"].to_numpy()
+    front[eligible] = non_dominated(pairs(points[eligible], axis))
+    return front
 
 
 def _means(results: Results) -> pd.DataFrame:
@@ -134,7 +159,7 @@ def frontier(results: Results, axis: Axis) -> Spec:
     shown = "indexof(shown, datum.name) >= 0"
     points, means = alt.Chart(_data("points")), alt.Chart(_data("means")).transform_filter(shown)
     parts = [
-        points.transform_filter("datum.on_frontier")
+        points.transform_filter(f"datum.front_{axis}")
         .mark_line(color="#d4d4d4", strokeWidth=8, strokeCap="round", strokeJoin="round")
         .encode(x=x, y=y),
         *(_bands(means, x, colour) if results.sure else []),
@@ -278,9 +303,7 @@ def curve(results: Results, kind: str) -> Spec:
             strokeDash=alt.StrokeDash(
                 "split:N",
                 scale=alt.Scale(domain=list(keys.values()), range=[[3, 2], [1, 0]]),
-                legend=alt.Legend(
-                    title=None, orient="top", symbolType="stroke", symbolSize=300, symbolStrokeColor="black"
-                ),
+                legend=None,
             ),
             detail="seed:N",
             tooltip=[

@@ -51,7 +51,7 @@ def answers(results: Results, hardware: str | None) -> list[Answer]:
         Answer(experiment, "Architecture and its hyperparameters given in enough detail?", *_architecture(results)),
         Answer(experiment, "A known architecture cited, or what differs from it described?", *_citation(results)),
         Answer(experiment, "Data set, batch size and augmentation given in enough detail?", *_data(results)),
-        Answer(experiment, "Library and hardware described?", *_hardware(hardware)),
+        Answer(experiment, "Library and hardware described?", *_hardware(results, hardware)),
         Answer(figures, "A range of sparsities, up to where the accuracy falls off?", *_range(results)),
         Answer(figures, "The accuracy itself given at each point?", *_raw(results)),
         Answer(figures, "Several runs with their own initial weights and seeds?", *_seeds(results)),
@@ -155,13 +155,15 @@ def _data(results: Results) -> Found:
     )
 
 
-def _hardware(hardware: str | None) -> Found:
+def _hardware(results: Results, hardware: str | None) -> Found:
+    made, described = results.summary.runtime, "Versions are below"
+    if made is not None:
+        versions = ", ".join(f"{package} {number}" for package, number in made.versions.items())
+        instructions = f"portably with {made.instructions}" if made.portable else "with the machine's own instructions"
+        described = f"{versions}, {instructions}"
     if hardware is None:
-        return (
-            "partly",
-            "Versions are below. This copy leaves out the machine; `prunefront report --output FILE` adds it.",
-        )
-    return "yes", f"Versions are below; this page was made on {hardware}."
+        return "partly", f"{described}. This copy leaves out the machine; `prunefront report --output FILE` adds it."
+    return "yes", f"{described}; this page was made on {hardware}."
 
 
 def _range(results: Results) -> Found:

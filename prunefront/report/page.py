@@ -25,17 +25,6 @@ from prunefront.report.vega import LICENSE, vega
 
 PACKAGES = ("prunefront", "tensorflow", "keras", "numpy", "scikit-learn", "zstandard", "altair", "vl-convert-python")
 HERE = Path(__file__).parent
-GLYPHS = {
-    "circle": "M-4,0a4,4 0 1,0 8,0a4,4 0 1,0 -8,0Z",
-    "square": "M-3.6,-3.6h7.2v7.2h-7.2Z",
-    "cross": "M-1.5,-4.5h3v3h3v3h-3v3h-3v-3h-3v-3h3Z",
-    "diamond": "M0,-5L4,0L0,5L-4,0Z",
-    "triangle-up": "M0,-4.5L4.5,4H-4.5Z",
-    "triangle-down": "M0,4.5L4.5,-4H-4.5Z",
-    "triangle-left": "M-4.5,0L4,-4.5V4.5Z",
-    "triangle-right": "M4.5,0L-4,-4.5V4.5Z",
-}
-"""Vega's shapes of points, for the legend."""
 
 
 @dataclass(frozen=True)
@@ -96,16 +85,17 @@ def render(results: Results, here: Here | None = None) -> str:
         axes={axis: AXIS_NAMES[axis] for axis in axes_of(results)},
         axis=results.summary.axis,
         styles=styles(results),
-        shapes=GLYPHS,
         selectors=selectors,
         headline=tables.headline(results),
         points=tables.points_table(results),
+        selection=tables.selection_tables(results),
         layers=tables.layers_table(results),
         confusion=tables.confusion_tables(results),
         costs=[table for table in (tables.training_table(results), tables.exports_table(results)) if table is not None],
         answers={heading: list(items) for heading, items in groupby(checklist, lambda answer: answer.heading)},
         parameters=tables.parameters_tables(results.params.model_dump(mode="json")),
         versions=_versions(here),
+        made=_made(results),
         here=here,
         css=(HERE / "page.css").read_text(encoding="utf-8"),
         license=LICENSE,
@@ -129,6 +119,18 @@ def _versions(here: Here | None) -> Table:
         except PackageNotFoundError:
             continue
     return Table("Versions of the packages that this page was made with", ["package", "version"], rows)
+
+
+def _made(results: Results) -> Table | None:
+    """What the results themselves were made with; None for those of earlier versions."""
+    made = results.summary.runtime
+    if made is None:
+        return None
+    rows = [[text("portable"), text("yes" if made.portable else "no: another kind of machine gives other results")]]
+    rows += [[text("threads"), text("one per core" if made.threads is None else made.threads)]]
+    rows += [[text("instructions"), text(made.instructions or "the machine's own")]]
+    rows += [[text(package), text(number)] for package, number in made.versions.items()]
+    return Table("What the results were made with", ["", ""], rows)
 
 
 def _costs(params: Params) -> Table | None:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from prunefront.frontier.names import method_name
+from prunefront.frontier.summary import Point
 from prunefront.report.charts import level_text
 from prunefront.report.results import Results
 
@@ -113,6 +114,45 @@ def _with_bounds(row: pd.Series, split: str, results: Results | None = None) -> 
     accuracy = row[f"{split}_accuracy"] if results is None else results.summary.submitted.test_accuracy
     bounds = f" ({row[f'{split}_low']:.1%} to {row[f'{split}_high']:.1%})" if f"{split}_low" in row else ""
     return Cell(f"{accuracy:.2%}{bounds}", float(accuracy))
+
+
+def selection_tables(results: Results) -> list[Table]:
+    """What the choice is worth: its optimism, what else would be submitted, and how that changes with gate and weight.
+
+    Results of earlier versions have none of these.
+    """
+    summary, tables = results.summary, []
+    found = summary.optimism
+    if found is not None:
+        rows = [[text("score on the validation split"), _score(found.score)]]
+        if found.expected is not None and found.optimism is not None:
+            rows += [[text("expected on fresh examples"), _score(found.expected)]]
+            rows += [[text("optimism"), _score(found.optimism)]]
+        rows += [[text("score on the test split"), _score(found.test_score)]]
+        tables.append(Table("The submitted point's score", ["", "score"], rows))
+    if summary.wins:
+        rows = [[*_point(win.point), share(win.point.val_accuracy), share(win.share, 1)] for win in summary.wins]
+        headings = [*POINT, "validation", "samples"]
+        tables.append(Table("What other samples of the validation examples would submit", headings, rows, True))
+    if summary.sensitivity is not None:
+        for title, stretches in (
+            ("What another gate would submit", summary.sensitivity.gate),
+            ("What another weight of the accuracy in the score would submit", summary.sensitivity.weight),
+        ):
+            rows = [[share(one.low, 1), share(one.high, 1), *_point(one.point)] for one in stretches]
+            tables.append(Table(title, ["from", "below", *POINT], rows, heads=0))
+    return tables
+
+
+POINT = ("method", "seed", "sparsity")
+
+
+def _point(point: Point) -> list[Cell]:
+    return [text(method_name(point.method)), count(point.seed), share(point.sparsity)]
+
+
+def _score(score: float) -> Cell:
+    return Cell(f"{score:.4f}", score)
 
 
 def layers_table(results: Results) -> Table | None:

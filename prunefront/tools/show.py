@@ -55,8 +55,9 @@ def print_frontier() -> None:
     front = front.assign(saving=saving(front, summary.axis)).sort_values(["saving", "val_accuracy"], kind="stable")
     submitted, baseline = summary.submitted, summary.baseline
     gate_note = "" if submitted.above_gate else " (no operating point is above the accuracy gate)"
+    by_rule = "" if summary.rule == "score" else f" by {summary.rule}"
     chosen = (
-        f"submitted: {method_name(submitted.method)} ({submitted.method}) at {submitted.sparsity:.2%} "
+        f"submitted{by_rule}: {method_name(submitted.method)} ({submitted.method}) at {submitted.sparsity:.2%} "
         f"sparsity{gate_note}, score {submitted.score:.4f}, validation accuracy {submitted.val_accuracy:.4f}, test "
         f"accuracy {submitted.test_accuracy:.4f} (dense: {baseline.val_accuracy:.4f}, {baseline.test_accuracy:.4f})"
     )

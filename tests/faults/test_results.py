@@ -22,13 +22,14 @@ from prunefront.pipeline.store import (
     INTERVALS,
     RESULTS,
     SUMMARY,
+    Spent,
     load_result,
     load_rows,
     write_no_points,
     write_rows,
 )
 from prunefront.tools.compare import load_runs
-from prunefront.tools.publish import Spent, publish
+from prunefront.tools.publish import publish
 from prunefront.tools.show import print_frontier
 from tests.faults.corpus import Fault, refused
 from tests.helpers import edited
@@ -59,9 +60,9 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def params(tmp_path_factory):
-    """Methods 1 and 2 at a single level."""
+    """Methods 1 and 2 at a single level, for one seed."""
     levels = [(f"{section}.levels", []) for section in OTHERS]
-    return load_params(edited(tmp_path_factory.mktemp("params"), ("prune.levels", [0.5]), *levels))
+    return load_params(edited(tmp_path_factory.mktemp("params"), ("seeds", [0]), ("prune.levels", [0.5]), *levels))
 
 
 # --- tables of operating points
