@@ -451,6 +451,17 @@ def test_the_submitted_point_does_not_hide_what_is_below():
     assert star.get_markerfacecolor() == "none"
 
 
+@pytest.mark.parametrize("axis", ["sparsity", "bytes"])
+def test_a_submitted_dense_network_is_in_the_picture_though_it_is_none_of_the_points(axis):
+    rows = costly(points(("masked", 0, 0.9, 0.3), ("masked", 0, 0.95, 0.2)))
+    dense = costly(points(("baseline", 0, 0.0, 0.59))).iloc[0]
+    axes = frontier_figure(rows, 0.6, dense, axis).axes[0]
+    (star,) = [line for line in axes.lines if line.get_marker() == "*"]
+    x, y = axes.transAxes.inverted().transform(axes.transData.transform(star.get_xydata()))[0]
+    assert 0 < x < 1
+    assert 0 < y < 1
+
+
 @pytest.mark.parametrize("axis", ["bytes", "multiply_adds"])
 def test_points_lie_where_their_costs_are(axis):
     rows = costly(scored(costly(cloud(1)), 0.6, axis).assign(eligible=True))

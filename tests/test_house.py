@@ -41,8 +41,6 @@ FREE_OF_TENSORFLOW = [
             "models/weights.py",
             "models/weight_files.py",
             "models/certificate.py",
-            "frontier/names.py",
-            "frontier/scales.py",
             "graph/activations.py",
             "graph/channels.py",
             "graph/compaction.py",

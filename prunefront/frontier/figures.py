@@ -96,7 +96,7 @@ def draw_frontier(
         path: the PNG to write.
         axis: what is drawn beside the accuracy.
         intervals: of the accuracies.
-        majority: the share of the most frequent class, in [0, 1].
+        majority: the accuracy of the commonest class, in [0, 1].
     """
     write_figure(frontier_figure(rows, gate, submitted, axis, intervals, majority), path)
 
@@ -119,10 +119,10 @@ def frontier_figure(
         rows: one row per operating point, with the columns of `submission.load_frontier`; those that are not eligible,
             the null baselines, are drawn in grey.
         gate: in [0, 1].
-        submitted: the row of the submitted point.
+        submitted: the row of the submitted point, or of a dense network that is none of the rows.
         axis: what is drawn beside the accuracy, see `pareto.saving`.
         intervals: see `intervals.read_intervals`; None draws standard deviations.
-        majority: the share of the most frequent class in the validation split, in [0, 1]; None if it is not known.
+        majority: the accuracy of always answering with the commonest class, in [0, 1]; None if it is not known.
     """
     rows, best = rows.assign(saving=saving(rows, axis)), saving(submitted, axis)
     known = None if intervals is None else intervals.assign(curve=intervals["method"])
@@ -133,7 +133,8 @@ def frontier_figure(
         figure = Figure(figsize=SIZE, layout="constrained")
         axes = figure.add_subplot()
         levels = [gate, *([] if majority is None else [majority])]
-        label_axes(axes, rows, axis, levels, [*points["low"], *points["high"]])
+        every = pd.concat([rows, pd.DataFrame([submitted.to_dict()])], ignore_index=True)
+        label_axes(axes, every, axis, levels, [*points["low"], *points["high"]])
         frontier = axes.plot(
             front["saving"],
             front["val_accuracy"],
