@@ -20,14 +20,15 @@ install: .venv/installed
 	@touch $@
 
 # The pipeline's long story begins first, and the other long files beside it; short ones fill the gap at the end.
-LONG := $(addprefix tests/test_, $(addsuffix .py, pipeline optimizers_hold zeros_hold wheel examples new methods models_hold resume recipes))
+LONG := pipeline wheel examples new export optimizers_hold zeros_hold methods held_anywhere c_code streaming stale
+LONG += report publish models_hold resume recipes
 CHOSEN := -m 'not long'
 test-all: CHOSEN := --hypothesis-profile search
 test test-all: install
 	ruff check .
 	ruff format --check .
 	mypy
-	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(CHOSEN) $(LONG) tests
+	pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(CHOSEN) $(LONG:%=tests/test_%.py) tests
 
 # Resolves the dependencies of pyproject.toml anew, those of its extra too, for every platform.
 lock:

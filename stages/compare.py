@@ -20,13 +20,15 @@ def compare(
     Prints, as Markdown, each method's validation / test accuracy in percent, the mean over its seeds, with 95 %
     intervals where a run has them, and says which runs' submitted points cannot be told apart by these.
     """
-    from prunefront.tools.compare import draw, load_means, load_runs, overlaps, tabulate
+    from prunefront.tools.compare import ALIKE, draw, load_means, load_runs, overlaps, tabulate
 
     points, intervals = load_runs(folders), load_means(folders)
     table = tabulate(points, level or LEVELS, intervals).T
     print(f"| | {' | '.join(table.columns)} |\n|{'---|' * (len(table.columns) + 1)}")
     for name, cells in zip(table.index, table.to_numpy(), strict=True):
         print(f"| {name} | {' | '.join(cells)} |")
+    if not intervals.empty:
+        print(f"\n{ALIKE}: its validation accuracy cannot be told, at 95 %, from that of what its run submitted")
     for line in overlaps(folders):
         print(f"\n{line}")
     draw(points, picture, intervals)

@@ -25,6 +25,6 @@ os.environ |= {
     "GIT_CONFIG_COUNT": "1",  # folders of another owner, such as a checkout in a container
     "GIT_CONFIG_KEY_0": "safe.directory",
     "GIT_CONFIG_VALUE_0": "*",
-    "LANGUAGE": "en",  # what git and compilers say
+    "LC_ALL": "C.UTF-8",  # English, and any name
     "CUDA_VISIBLE_DEVICES": "-1",
 }

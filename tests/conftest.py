@@ -1,11 +1,18 @@
-"""Shared by the tests: the report's own weight files where they are at hand, and small trained things."""
+"""Shared by the tests: what each begins with, and the report's own weight files where they are at hand."""
 
 from pathlib import Path
 
 import hypothesis
 import pytest
 
+from prunefront.common.runtime import set_up
 from tests.helpers import workload
+
+
+@pytest.fixture(autouse=True)
+def _begin_alike() -> None:
+    """Seeds, precision and deterministic operations as in a stage, whatever test was before in this process."""
+    set_up("float32", 0)
 
 
 @pytest.fixture
@@ -18,9 +25,10 @@ def pruned_file() -> Path:
     return workload("seed-weights/my_model_weights.h5")
 
 
-# A slow machine is no fault, and the same examples on all of them; `make test-all` draws new ones.
-hypothesis.settings.register_profile("project", deadline=None, derandomize=True)
-hypothesis.settings.register_profile("search", deadline=None)
+# A slow machine is no fault, and the examples are the same on all; `make test-all` draws new ones.
+ANY_SPEED = {"deadline": None, "suppress_health_check": [hypothesis.HealthCheck.too_slow]}
+hypothesis.settings.register_profile("project", derandomize=True, **ANY_SPEED)
+hypothesis.settings.register_profile("search", **ANY_SPEED)
 hypothesis.settings.load_profile("project")
 
 FAILED = pytest.StashKey[str]()

@@ -65,7 +65,9 @@ def submitting(folder, low, high, above_gate=True, seeds=("0", "all")):
 def test_intervals_stand_beside_the_means_of_the_runs_that_have_them(tmp_path):
     new, old = submitting(tmp_path / "new", 0.3, 0.45), run(tmp_path / "old", HEADER, "masked,0,0.9,0.9,0.5")
     table = tabulate(load_runs([new, old]), [0.9], load_means([new, old]))
-    assert table.loc["90 %"].tolist() == ["50.0 (45.0 to 55.0) / 40.0 (30.0 to 45.0)", "50.0"]
+    assert table.loc["90 %"].tolist() == ["50.0 (45.0 to 55.0) / 40.0 (30.0 to 45.0) ≈", "50.0"]
+    told = load_means([new]).assign(told_apart=True)
+    assert tabulate(load_runs([new]), [0.9], told).loc["90 %"].tolist() == ["50.0 (45.0 to 55.0) / 40.0 (30.0 to 45.0)"]
     assert tabulate(load_runs([old]), [0.9], load_means([old])).loc["90 %"].tolist() == ["50.0"]
 
 

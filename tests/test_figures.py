@@ -426,7 +426,7 @@ def test_the_legend_calls_methods_what_people_call_them():
         "mine",
         "accuracy gate (60%)",
         "submitted: freeze and retrain",
-        "(at 50% sparsity, accuracy 91%)",
+        "(50% zeros, accuracy 91%)",
     ]
 
 

@@ -4,15 +4,10 @@ import numpy as np
 import pytest
 
 from prunefront import InputError, held_masks, hold_masks, magnitude_masks, prune_further
-from prunefront.common.runtime import keras, set_up, tf
+from prunefront.common.runtime import keras, tf
 from tests.helpers import X, Y, check, compile_model, fit_and_check, held, layers, optimizers, small
 
 LOSS = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-
-
-@pytest.fixture(autouse=True)
-def _seeded():
-    set_up("float32", 0)
 
 
 class OwnFit(keras.Sequential):

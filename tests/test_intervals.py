@@ -210,6 +210,16 @@ def test_the_mean_of_seeds_that_differ_is_less_sure_than_that_of_equal_ones():
     assert apart[4] == pytest.approx(apart[1], abs=0.06)  # a: 40 and 38
 
 
+def test_one_example_and_one_seed_have_a_table_too():
+    first, dense = POINTS[POINTS["seed"] == 0].reset_index(drop=True), DENSE.iloc[:1]
+    one = np.array([[True], [False], [True]])
+    found = tabulate(first, np.array([1.0, 0.0]), first.iloc[0], dense, one, one)
+    assert found["n"].tolist() == [1] * 4
+    assert found["val_accuracy"].tolist() == [1, 0, 1, 0]
+    assert (found["val_high"] - found["val_low"] >= 0.75).all()
+    assert not found["told_apart"].any()
+
+
 def test_the_table_is_read_as_it_was_written(tmp_path):
     path = tmp_path / "intervals.csv"
     table().to_csv(path, index=False)

@@ -4,14 +4,9 @@ import numpy as np
 import pytest
 
 from prunefront import layerwise_masks
-from prunefront.common.runtime import keras, set_up, tf
+from prunefront.common.runtime import keras, tf
 from prunefront.models.layers import prunable
 from tests.helpers import RNG, Subclassed, X, compile_model, fit_and_check, held, layers, nested, optimizers
-
-
-@pytest.fixture(autouse=True)
-def _seeded():
-    set_up("float32", 0)
 
 
 class OwnStep(Subclassed):

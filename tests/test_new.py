@@ -265,7 +265,7 @@ def test_experiments_in_temporary_folders_and_clones_find_the_data(tmp_path):
     run("dvc", "exp", "run", "--temp", "-S", "data.seed=1", "prepare", folder=project, LC_ALL="C")
     run("dvc", "exp", "run", "--queue", "-S", "data.seed=2", "prepare", folder=project, LC_ALL="C")
     run("dvc", "queue", "start", folder=project, LC_ALL="C")
-    for _ in range(120):
+    for _ in range(600):
         queue = run("dvc", "queue", "status", folder=project).stdout
         if "Success" in queue or "Failed" in queue:
             break

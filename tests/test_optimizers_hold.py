@@ -18,12 +18,6 @@ from tests.helpers import (
     small,
 )
 
-
-@pytest.fixture(autouse=True)
-def _seeded():
-    set_up("float32", 0)
-
-
 # One of each kind: its slots, how it clips, averages, accumulates and scales. The others do the same another time.
 EACH = {
     "adafactor", "adam", "accumulation", "ema overwriting", "ftrl", "global clipnorm", "lamb", "loss scale", "muon",

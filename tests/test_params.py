@@ -67,6 +67,14 @@ from tests.helpers import ROOT, edited
             r"export.formats.1: expected a format whose files run, .*LiteRT crashes .*float16 and sparse tensors",
         ),
         ("export.formats", ["litert_dynamic_sparse"], r"export.formats.0: expected .*loads no file.* dynamic range"),
+        ("runtime.portable", 1, r"runtime.portable: input should be a valid boolean. Received: 1"),
+        ("runtime.threads", 0, r"runtime.threads: input should be greater than or equal to 1. Received: 0"),
+        ("runtime.threads", -1, r"runtime.threads: .*Received: -1"),
+        ("runtime.threads", True, r"runtime.threads: input should be a valid integer. Received: True"),
+        ("runtime.threads", 10**9, r"runtime.threads: input should be less than or equal to 1024"),
+        ("runtime.threads", None, r"runtime: expected a number of threads, .*or portable: false"),
+        ("runtime.treads", 2, r"unknown parameter 'runtime.treads': did you mean 'threads'\?"),
+        ("precision", "mixed_bfloat16", r"runtime.portable: expected precision: float32, or false"),
         ("export.tolerance", 1.5, r"export.tolerance: .*less than or equal to 1"),
     ],
 )
@@ -100,11 +108,12 @@ def test_rewinding_needs_the_weights_of_an_early_epoch(tmp_path):
 def test_parameters_from_before_something_was_added_go_on_to_load(tmp_path):
     path = edited(tmp_path)
     content = YAML(typ="safe").load(path.read_text())
-    del content["magnitude_rewind"], content["baseline"]["keep_epoch"], content["pareto"]["axis"]
+    del content["magnitude_rewind"], content["baseline"]["keep_epoch"], content["pareto"]["axis"], content["runtime"]
     YAML().dump(content, path)
     params = load_params(path)
     assert (params.levels("magnitude_rewind"), params.baseline.keeps) == ((), False)
     assert params.pareto.axis == "sparsity"
+    assert (params.runtime.portable, params.runtime.threads) == (False, None)
 
 
 def test_a_missing_parameter_is_named(tmp_path):

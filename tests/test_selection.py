@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from prunefront.common.params import Pareto
 from prunefront.frontier.judgement import judge_optimism, list_changes, list_wins
 from prunefront.frontier.pareto import scored, select
 from prunefront.frontier.resampling import resamples
@@ -44,6 +45,7 @@ DENSE = pd.Series(
     {"method": "baseline", "seed": 0, "target_sparsity": 0.0, "sparsity": 0.0, "val_accuracy": 0.91, "score": 0.0}
 )
 POINTS = rows(FOUR.right, FOUR.sparsity)
+SETTINGS = Pareto(gate=0.6)
 
 
 # --- the rules
@@ -108,7 +110,8 @@ def test_a_point_that_is_always_best_wins_always_and_owes_nothing_to_luck():
     found = outlook(selection((90, 0.9), (80, 0.5), (10, 0.99)), 199)
     assert found.wins.tolist() == [1, 0, 0]
     assert found.nobody == 0
-    assert found.expected == pytest.approx(0.9, abs=0.01)  # (.9 + .9) / 2
+    assert found.unseen == pytest.approx(0.9, abs=0.01)  # (.9 + .9) / 2
+    assert found.known == pytest.approx(0.9)
 
 
 def test_the_highest_of_equals_owes_its_lead_to_luck():
@@ -118,7 +121,7 @@ def test_the_highest_of_equals_owes_its_lead_to_luck():
         found = outlook(Selection(right, np.full(20, 0.5), 0.6), 199)
         assert found.wins.sum() == pytest.approx(1)
         best.append((right.mean(axis=1).max() + 0.5) / 2)
-        expected.append(found.expected)
+        expected.append(best[-1] - found.optimism(best[-1], "score"))
     assert np.mean(best) > 0.67
     assert np.mean(expected) == pytest.approx(0.65, abs=0.005)  # what all of them are worth
 
@@ -127,28 +130,32 @@ def test_points_near_the_gate_are_above_it_in_some_samples():
     found = outlook(selection((61, 0.9), of=100), 399)
     assert 0.3 < found.nobody < 0.6
     assert found.wins[0] == pytest.approx(1 - found.nobody)
-    assert 0 < found.expected < 0.755
+    assert 0 < found.unseen < 0.755
+    assert found.known == pytest.approx(0.755 * (1 - found.nobody))
 
 
 @pytest.mark.parametrize("rule", ["score", "one_standard_error"])
 def test_one_example_is_in_every_sample_so_that_nothing_is_expected(rule):
     found = outlook(selection((1, 0.9), (0, 0.5), rule=rule, of=1), 39)
-    assert (found.wins.tolist(), found.nobody, found.expected) == ([1, 0], 0, None)
-    assert judge_optimism(found, pd.Series({"score": 0.95, "sparsity": 0.9}), 1.0, 0.6).optimism is None
+    assert (found.wins.tolist(), found.nobody, found.known, found.unseen) == ([1, 0], 0, None, None)
+    assert judge_optimism(found, pd.Series({"score": 0.95, "sparsity": 0.9}), 1.0, SETTINGS).optimism is None
 
 
 def test_nothing_above_the_gate_is_a_win_of_the_dense_network():
     found = outlook(selection((5, 0.9), gate=0.9), 39)
-    assert (found.wins.tolist(), found.nobody, found.expected) == ([0], 1, 0)
+    assert (found.wins.tolist(), found.nobody, found.unseen) == ([0], 1, 0)
     wins = list_wins(found, POINTS.iloc[:1], DENSE)
     assert [(win.point.method, win.share) for win in wins] == [("baseline", 1)]
 
 
 def test_the_summary_has_the_optimism_beside_the_test_score_and_the_points_that_win_most():
-    foreseen = Outlook(np.array([0.1, 0.6, 0, 0.25]), 0.05, 0.8)
-    found = judge_optimism(foreseen, pd.Series({"score": 0.85, "sparsity": 0.9}), 0.7, 0.6)
+    foreseen = Outlook(np.array([0.1, 0.6, 0, 0.25]), 0.05, known=0.82, unseen=0.8)
+    found = judge_optimism(foreseen, pd.Series({"score": 0.85, "sparsity": 0.9}), 0.7, SETTINGS)
     assert (found.score, found.expected, found.optimism, found.test_score) == pytest.approx((0.85, 0.8, 0.05, 0.8))
-    assert judge_optimism(foreseen, pd.Series({"score": 0.85, "sparsity": 0.9}), 0.5, 0.6).test_score == 0
+    assert judge_optimism(foreseen, pd.Series({"score": 0.85, "sparsity": 0.9}), 0.5, SETTINGS).test_score == 0
+    sparse = SETTINGS.model_copy(update={"rule": "one_standard_error"})  # which takes no maximum
+    found = judge_optimism(foreseen, pd.Series({"score": 0.85, "sparsity": 0.9}), 0.7, sparse)
+    assert (found.expected, found.optimism) == pytest.approx((0.83, 0.02))
     wins = list_wins(foreseen, POINTS, DENSE)
     assert [(win.point.method, win.share) for win in wins] == [("b", 0.6), ("d", 0.25), ("a", 0.1), ("baseline", 0.05)]
 

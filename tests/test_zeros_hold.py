@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from prunefront import InputError, global_masks, layerwise_masks
-from prunefront.common.runtime import keras, set_up, tf
+from prunefront.common.runtime import keras, tf
 from prunefront.graph.forward import difference_of
 from prunefront.models.layers import describe_weights
 from prunefront.pruning.masks import count_zeros
@@ -23,11 +23,6 @@ from tests.helpers import (
     python,
     small,
 )
-
-
-@pytest.fixture(autouse=True)
-def _seeded():
-    set_up("float32", 0)
 
 
 def test_callbacks_that_save_and_restore(tmp_path):

@@ -25,20 +25,7 @@ PORTABLE = {
 }
 """The environment of a portable process, but for its threads."""
 THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTEROP_THREADS", "TF_NUM_INTRAOP_THREADS")
-FAMILIES = (
-    "CUDA_",
-    "DNNL_",
-    "GOTO_",
-    "KMP_",
-    "MKL_",
-    "NPY_",
-    "OMP_",
-    "ONEDNN_",
-    "OPENBLAS_",
-    "TENSORFLOW_",
-    "TF_",
-    "XLA_",
-)
+FAMILIES = ("CUDA_", "DNNL_", "MKL_", "NPY_", "OMP_", "ONEDNN_", "OPENBLAS_", "TENSORFLOW_", "TF_", "XLA_")
 """What the variables begin with that may move a result."""
 LOGS = "TF_CPP_"
 """What those of them begin with that only say what TensorFlow logs."""

@@ -1,14 +1,12 @@
 """What the dense and the submitted network take each class for, as a table of counts."""
 
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
 
 from prunefront.common.errors import InputError, cause
 from prunefront.common.files import replacing
+from prunefront.pipeline.store import CONFUSION
 
-CONFUSION = Path("metrics/confusion.csv")
 COLUMNS = ("network", "split", "label", "answer", "examples")
 NETWORKS = ("dense", "submitted")
 

@@ -166,7 +166,7 @@ def frontier_figure(
         )
         name, seeds = method_name(str(submitted["method"])), rows["seed"].nunique()
         seed = f", seed {submitted['seed']}" if seeds > 1 else ""
-        what = f"at {rounded(submitted['sparsity'])} sparsity, accuracy {rounded(submitted['val_accuracy'])}{seed}"
+        what = f"{rounded(submitted['sparsity'])} zeros, accuracy {rounded(submitted['val_accuracy'])}{seed}"
         entries.append(Entry(star[0], f"submitted: {name}", what))
         add_legend(figure, entries, _spread(seeds, intervals is not None))
     return figure

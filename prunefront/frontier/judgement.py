@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from prunefront.common.params import Pareto
 from prunefront.frontier.pareto import score
 from prunefront.frontier.selection import NOBODY, Outlook, Selection
 from prunefront.frontier.sensitivity import Stretch, over_gates, weights_above_gate
@@ -14,14 +15,15 @@ MOST_WINS = 10
 """Points in the summary's list; the table of intervals has all."""
 
 
-def judge_optimism(foreseen: Outlook, chosen: pd.Series, test_accuracy: float, gate: float) -> Optimism:
+def judge_optimism(foreseen: Outlook, chosen: pd.Series, test_accuracy: float, settings: Pareto) -> Optimism:
     """The score of a point above the gate beside what is to be expected of it, and beside that of the test split."""
-    found, expected = float(chosen["score"]), foreseen.expected
+    found = float(chosen["score"])
+    optimism = foreseen.optimism(found, settings.rule)
     return Optimism(
         score=found,
-        expected=expected,
-        optimism=None if expected is None else found - expected,
-        test_score=score(test_accuracy, float(chosen["sparsity"]), gate),
+        expected=None if optimism is None else found - optimism,
+        optimism=optimism,
+        test_score=score(test_accuracy, float(chosen["sparsity"]), settings.gate),
     )
 
 

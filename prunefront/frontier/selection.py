@@ -1,6 +1,7 @@
 """Which point is submitted, by a rule on the validation examples; and what that choice is worth: how often another
 sample of examples would have led to it, and how much of its score it owes to being the highest of many."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -93,33 +94,47 @@ class Outlook:
     Attributes:
         wins: for each point the share of the samples in which it would be submitted, shape (points,).
         nobody: that of the samples in which no point is above the gate.
-        expected: what is to be expected of the score on fresh examples, None where no sample leaves an example out.
+        known, unseen: the mean score of the samples' winners, on all examples and on those that are not in the sample,
+            0 where no point is above the gate; None where no sample leaves an example out.
     """
 
     wins: np.ndarray
     nobody: float
-    expected: float | None
+    known: float | None
+    unseen: float | None
+
+    def optimism(self, score: float, rule: Rule) -> float | None:
+        """How much of a winner's score is luck: what it has on the examples that chose it, less what is to be expected.
+
+        For the highest score that is `score - unseen` (Tsamardinos et al. 2018): other winners are also lower on all
+        examples. A rule that takes no maximum has winners of other scores without luck: `known - unseen`.
+        """
+        if self.known is None or self.unseen is None:
+            return None
+        return (score if rule == "score" else self.known) - self.unseen
 
 
 def outlook(selection: Selection, count: int = RESAMPLES) -> Outlook:
-    """Repeats the selection on samples of the validation examples.
+    """Repeats the selection on samples of the validation examples, and scores each winner on those left out.
 
-    The winner of each sample is scored on the examples that are not in it (Tsamardinos et al. 2018), so that what makes
-    it win does not make its score: `expected` is the mean, with 0 where no point is above the gate. Scores on the
-    examples left out are not held against the gate, which they, being few, would miss by chance.
+    These scores are not held against the gate, which so few examples would miss by chance.
     """
-    wins, nobody = np.zeros(len(selection.right), np.int64), 0
-    total, scored = 0.0, 0
+    numbers, left, right = (np.concatenate(part) for part in zip(*_repeated(selection, count), strict=True))
+    found = numbers != NOBODY
+    wins = np.bincount(numbers[found], minlength=len(selection.right)) / count
+    nobody = float(np.mean(~found))
+    judged = left > 0  # else all examples are in the sample
+    if not judged.any():
+        return Outlook(wins, nobody, None, None)
+    winners, above = numbers[judged], found[judged]
+    accuracy = (selection.right.sum(axis=1) / selection.right.shape[1])[winners], right[judged] / left[judged]
+    known, unseen = (float(np.where(above, (one + selection.sparsity[winners]) / 2, 0).mean()) for one in accuracy)
+    return Outlook(wins, nobody, known, unseen)
+
+
+def _repeated(selection: Selection, count: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """For a few samples at a time their winners, how many examples each leaves out, and how many of these its winner
+    gets right, shape (samples,)."""
     for samples in resamples(selection.right.shape[1], count):
-        winners = selection.winners(samples)
-        found = winners != NOBODY
-        wins += np.bincount(winners[found], minlength=len(wins))
-        nobody += int((~found).sum())
-        out = samples == 0
-        left = out.sum(axis=1)
-        for winner, unseen, number in zip(winners, out, left, strict=True):
-            if number:
-                right = int((unseen & selection.right[winner]).sum())
-                total += 0.0 if winner == NOBODY else (right / int(number) + float(selection.sparsity[winner])) / 2
-                scored += 1
-    return Outlook(wins / count, nobody / count, total / scored if scored else None)
+        winners, out = selection.winners(samples), samples == 0
+        yield winners, out.sum(axis=1), (out & selection.right[winners]).sum(axis=1)

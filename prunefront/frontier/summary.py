@@ -62,13 +62,13 @@ class Majority(Part):
 class Optimism(Part):
     """What the submitted point's validation score owes to being chosen by it, see `selection.outlook`.
 
-    `expected` is the score that a point chosen in this way can be expected to have on fresh examples, and `optimism`
-    how much higher `score` is. Both are None where no sample of the examples leaves any out. `test_score` is that of
-    the test split, which had no part in the choice.
+    `optimism` is how much of `score` is luck, and `expected` the rest, which a point chosen in this way can be expected
+    to have on fresh examples; both are None where no sample of the examples leaves any out. `test_score` is that of the
+    test split, which had no part in the choice.
     """
 
     score: Share
-    expected: Share | None
+    expected: Annotated[float, Field(ge=-1, le=2)] | None
     optimism: Annotated[float, Field(ge=-1, le=1)] | None
     test_score: Share
 

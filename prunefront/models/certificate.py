@@ -173,7 +173,9 @@ def _mask_digest(arrays: Sequence[np.ndarray]) -> str:
 
 def _read(path: Path) -> Certificate:
     if not path.is_file():
-        raise InputError(f"Expected a certificate beside the file. Received: no {path}")
+        raise InputError(
+            f"Expected a certificate beside the file; prunefront.certify(FILE) writes one. Received: no {path}"
+        )
     try:
         return Certificate.model_validate_json(path.read_bytes())
     except OSError as error:

@@ -29,6 +29,7 @@ from prunefront.pipeline.points import read_points
 from prunefront.pipeline.store import INTERVALS, SUMMARY
 
 NEEDED = ["method", "seed", "target_sparsity", "sparsity", "val_accuracy"]
+ALIKE = "≈"
 MOST_CURVES = 500
 """That a table and a picture are made of in seconds."""
 RUN_DASHES: list[Any] = ["-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 3)), (0, (1, 4)), (0, (8, 2, 1, 2))]
@@ -83,7 +84,8 @@ def tabulate(points: pd.DataFrame, levels: list[float], intervals: pd.DataFrame 
     Args:
         points: see `load_runs`.
         levels: target sparsities.
-        intervals: see `load_means`; where it has a row, each accuracy is followed by its 95 % interval.
+        intervals: see `load_means`; where it has a row, each accuracy is followed by its 95 % interval, and `ALIKE`
+            marks what cannot be told from the run's submitted method and level, itself among it.
 
     Raises:
         InputError: no run has any of the levels.
@@ -91,13 +93,13 @@ def tabulate(points: pd.DataFrame, levels: list[float], intervals: pd.DataFrame 
     known = {} if intervals is None else intervals.set_index(["run", "method", "target_sparsity"]).to_dict("index")
 
     def cell(key: tuple[Any, ...], group: pd.DataFrame) -> str:
-        parts = []
+        parts, row = [], known.get(key)
         for name in ("val", "test"):
-            accuracy, row = group[f"{name}_accuracy"].mean(), known.get(key)
+            accuracy = group[f"{name}_accuracy"].mean()
             if not pd.isna(accuracy):
                 ends = "" if row is None else f" ({100 * row[f'{name}_low']:.1f} to {100 * row[f'{name}_high']:.1f})"
                 parts.append(f"{100 * accuracy:.1f}{ends}")
-        return " / ".join(parts)
+        return " / ".join(parts) + (f" {ALIKE}" if row is not None and not row["told_apart"] else "")
 
     chosen = points[points["target_sparsity"].isin(levels)]
     if chosen.empty:

@@ -19,6 +19,7 @@ from prunefront.models.multiply_adds import multiply_adds
 from prunefront.models.weights import load_named_weights, load_weights
 from prunefront.pipeline.run import Run
 from prunefront.pipeline.store import REPORT, RESULTS, SUBMITTED, load_cost
+from prunefront.report.page import write_report
 from prunefront.tools.checked import check_results
 
 WEIGHTS = "submitted.npz"
@@ -26,15 +27,16 @@ PUBLISHED = {
     *(path.name for path in RESULTS),
     "params.yaml",
     "cost.json",
+    REPORT.name,
     WEIGHTS,
     certificate_path(Path(WEIGHTS)).name,
 }
-OPTIONAL = {TABLE.name, LATENCY.name, REPORT.name}
+OPTIONAL = {TABLE.name, LATENCY.name}
 
 
 def publish(run: Run, params_file: Path, folder: Path) -> None:
-    """Writes `folder`: all that the last stage found, parameters, cost, the submitted weights as a small `.npz`, and
-    their certificate, see `prunefront verify`.
+    """Writes `folder`: all that the last stage found, a page of it, parameters, cost, the submitted weights as a small
+    `.npz`, and their certificate, see `prunefront verify`.
 
     The results are checked first, see `check_results`. What the stage `export` and `prunefront bench` found comes along
     if it is about these weights.
@@ -61,8 +63,7 @@ def publish(run: Run, params_file: Path, folder: Path) -> None:
         np.savez_compressed(partial / WEIGHTS, allow_pickle=False, **arrays)
         certify(partial / WEIGHTS)
         write_json(partial / "cost.json", cost(run))
-        if REPORT.exists():
-            shutil.copyfile(REPORT, partial / REPORT.name)
+        write_report(run.params, partial / REPORT.name, None)
         for table, path in ((read_exports(), TABLE), (read_latency(), LATENCY)):
             if table is not None:
                 shutil.copyfile(path, partial / path.name)

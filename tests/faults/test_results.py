@@ -22,13 +22,14 @@ from prunefront.pipeline.store import (
     INTERVALS,
     RESULTS,
     SUMMARY,
+    Spent,
     load_result,
     load_rows,
     write_no_points,
     write_rows,
 )
 from prunefront.tools.compare import load_runs
-from prunefront.tools.publish import Spent, publish
+from prunefront.tools.publish import publish
 from prunefront.tools.show import print_frontier
 from tests.faults.corpus import Fault, refused
 from tests.helpers import edited
