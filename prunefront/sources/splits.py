@@ -1,6 +1,7 @@
 """Labelled examples to the three prepared splits: carved, checked, written once."""
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,8 @@ from prunefront.sources.labels import RENUMBER, check_labels
 
 FEW = 2
 """Examples of a split that a network is tried on before anything is trained."""
+SAMPLED = 2**26
+"""Numbers that a sample of examples has at most: images of a folder are never all in memory."""
 
 
 @dataclass(frozen=True)
@@ -80,9 +83,13 @@ class Dataset:
         return found
 
     def sample(self, size: int) -> tuple[np.ndarray, np.ndarray]:
-        """Examples of training and carved splits, in memory, and their classes: at most `size` of each split."""
-        parts = []
-        for name in ("train", *self.carved):
+        """Examples of training and carved splits, in memory, and their classes: at most `size` of each split.
+
+        Fewer of large examples: all together are no more than `SAMPLED` numbers.
+        """
+        parts, names = [], ("train", *self.carved)
+        size = max(1, min(size, SAMPLED // (max(1, math.prod(self.train.x.shape[1:])) * len(names))))
+        for name in names:
             split: Labelled = getattr(self, name)
             chosen = np.unique(np.linspace(0, len(split.y) - 1, size).astype(int))
             x = split.x[chosen]
