@@ -243,7 +243,6 @@ def test_the_last_stage_says_it_too(monkeypatch, tmp_path):
         "prunefront.common.provenance.write_provenance": None,
         "prunefront.pipeline.run.open_run": SimpleNamespace(validation=validation),
         "prunefront.data.splits.read_class_names": ("cat", "dog"),
-        "prunefront.common.provenance.write_provenance": None,
     }.items():
         monkeypatch.setattr(name, lambda *_, value=value, **__: value)
     with pytest.warns(UserWarning, match=r"90.0% of the validation examples are of class cat"):
