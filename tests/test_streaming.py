@@ -117,8 +117,8 @@ def solid_images(folder, count, side):
     (folder / "net.py").write_text(textwrap.dedent(BUILDER))
     edited(
         folder,
-        ("data.source", "folder"), ("data.path", "own"), ("data.image_size", [side, side]),
-        ("model.builder", "net:build"), ("model.code", "net.py"),
+        ("seeds", [0]), ("data.source", "folder"), ("data.path", "own"), ("data.image_size", [side, side]),
+        ("data.channels", 3), ("model.builder", "net:build"), ("model.code", "net.py"),
         ("baseline.epochs", 1), ("baseline.learning_rate", 0.01), ("baseline.batch_size", 4),
     )  # fmt: skip
     return str(folder)
@@ -133,7 +133,7 @@ def test_memory_does_not_grow_with_a_folder_that_is_prepared_trained_on_and_eval
     assert ran.returncode == 0, ran.stderr[-2000:]
     *_, before, prepared, trained = (int(line.split()[-1]) for line in ran.stdout.splitlines() if "peak" in line)
     of_training = 0.6 * count * 3 * side**2  # a byte each; as the floats of a network they take four times as much
-    assert max(prepared, trained) - before < of_training, (before, prepared, trained)
+    assert max(prepared, trained) - before < of_training / 2, (before, prepared, trained)
     assert "validation accuracy 1.0000" in ran.stderr
 
 
