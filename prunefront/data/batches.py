@@ -12,6 +12,8 @@ from prunefront.data.splits import Split
 
 STREAMED = 32
 """Examples from disk in a batch that is evaluated: large images are what does not fit into memory."""
+MOST = 256
+"""Examples in memory in a batch that is evaluated."""
 
 
 def in_memory(split: Split) -> bool:
@@ -40,9 +42,16 @@ def fingerprint(split: Split) -> str:
     return content.hexdigest()
 
 
-def evaluable(split: Split) -> object:
-    """Examples and labels for `evaluate` and validation: arrays, or batches from disk."""
-    return (split.x, split.y) if in_memory(split) else in_order(split, STREAMED)
+def evaluable(split: Split) -> "tf.data.Dataset":
+    """All batches once, in order, for `evaluate` and validation; of arrays Keras itself would make a slower one."""
+    if in_memory(split):
+        return tf.data.Dataset.from_tensor_slices((split.x, split.y)).batch(batch_size(split)).prefetch(1)
+    return in_order(split, STREAMED)
+
+
+def batch_size(split: Split) -> int:
+    """Examples in a batch that is evaluated."""
+    return MOST if in_memory(split) else STREAMED
 
 
 def in_order(split: Split, batch_size: int) -> "tf.data.Dataset":

@@ -171,7 +171,7 @@ def print_pick(by: Axis | None, **bounds: float | None) -> None:
     headings = ("", "method", "seed", "sparsity", "bytes", "multiply-adds", "validation accuracy", "test accuracy")
     path = weights_file(picked.best["method"], picked.best["seed"], picked.best["target_sparsity"])
     note = "" if path.exists() else " (not here: `dvc pull` or `dvc repro` brings it)"
-    console = Console(soft_wrap=True)
+    console = Console(width=max(140, Console().width), soft_wrap=True)  # a cut number helps nobody
     console.print(as_table(f"Best with {', '.join(map(str, kept))}", rows, headings))
     console.print(f"best: {name(picked.best)}; neighbours along the frontier over {axis}", highlight=False)
     console.print(f"its weights: {path}{note}", highlight=False)

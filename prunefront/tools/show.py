@@ -76,7 +76,7 @@ def print_frontier() -> None:
         *ADDED,
         "score",
     )
-    console = Console(soft_wrap=True)
+    console = Console(width=max(140, Console().width), soft_wrap=True)  # a cut number helps nobody
     console.print(as_table("Pareto frontier", front, headings))
     console.print(chosen, highlight=False)
     if summary.majority is not None:
@@ -173,7 +173,7 @@ def print_latency(latency: pd.DataFrame) -> None:
             for row in rows.itertuples()
         }
         table.add_row(str(model), str(name), *(cells.get(column, "") for column in columns))
-    Console(soft_wrap=True, width=120).print(table)
+    Console(width=max(140, Console().width), soft_wrap=True).print(table)
 
 
 def as_table(title: str, rows: pd.DataFrame, headings: Sequence[str]) -> Table:

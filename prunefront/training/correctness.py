@@ -3,10 +3,9 @@
 import numpy as np
 
 from prunefront.common.runtime import keras, tf
+from prunefront.data.batches import MOST
 from prunefront.models.outputs import Outputs
 
-MOST = 256
-"""Examples that a batch may have at most where each is looked at."""
 NAME = "right"
 
 

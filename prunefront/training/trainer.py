@@ -10,13 +10,13 @@ import numpy as np
 from prunefront.common.errors import InputError
 from prunefront.common.params import Recipe, Training
 from prunefront.common.runtime import keras, tf
-from prunefront.data.batches import STREAMED, evaluable, fingerprint, in_memory
+from prunefront.data.batches import batch_size, evaluable, fingerprint, in_memory
 from prunefront.data.splits import Split
 from prunefront.models.layers import freeze_layers
 from prunefront.models.outputs import LOGITS, Outputs
 from prunefront.pruning.masks import Masks, Weights
 from prunefront.pruning.schedules import Ramp
-from prunefront.training.correctness import MOST, EachBatch, Right
+from prunefront.training.correctness import EachBatch, Right
 from prunefront.training.curves import Curves, Epoch
 from prunefront.training.hold import hold_masks, prune_further
 from prunefront.training.network import Network, Networks
@@ -262,11 +262,9 @@ def evaluate_each(model: "keras.Model", split: Split) -> tuple[np.ndarray, float
     Raises:
         InputError: the model cannot compute with the examples.
     """
-    x, y, _ = keras.utils.unpack_x_y_sample_weight(evaluable(split))
-    size = MOST if y is not None else None
-    each = EachBatch(size or STREAMED)
+    each = EachBatch(batch_size(split))
     try:
-        result = model.evaluate(x, y, batch_size=size, verbose=0, return_dict=True, callbacks=[each])
+        result = model.evaluate(evaluable(split), verbose=0, return_dict=True, callbacks=[each])
     except tf.errors.OpError as error:
         raise _unfit(error) from None
     return each.right(len(split.y)), float(result["loss"])
@@ -274,9 +272,8 @@ def evaluate_each(model: "keras.Model", split: Split) -> tuple[np.ndarray, float
 
 def answers(model: "keras.Model", split: Split, outputs: Outputs) -> np.ndarray:
     """The class that a model takes each example for, shape (n,), int64; right ones are those that `evaluate` counts."""
-    x, y, _ = keras.utils.unpack_x_y_sample_weight(evaluable(split))
     try:
-        return outputs.answers(model.predict(x, batch_size=256 if y is not None else None, verbose=0))
+        return outputs.answers(model.predict(evaluable(split), verbose=0))
     except tf.errors.OpError as error:
         raise _unfit(error) from None
 
