@@ -6,12 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from prunefront.pipeline.side_by_side import shares
 from prunefront.pipeline.stage import run_method
 from prunefront.pipeline.store import rows_file, weights_file
 from stages.prepare import prepare
-from tests.helpers import edited, set_params
+from tests.helpers import edited, run, set_params
 
-SMALL = ("data.image_size", [10, 10]), ("data.channels", 1), ("prune.levels", [0, 0.5])
+SMALL = ("data.image_size", [10, 10]), ("data.channels", 1), ("prune.levels", [0, 0.5]), ("runtime.processes", 1)
 
 
 @pytest.fixture
@@ -78,7 +79,7 @@ def test_what_follows_from_the_parameters_stays_alone(stage):
     assert json.loads(Path("metrics/prune_global.json").read_text())["seeds"] == 3
     assert stage(seeds=[1]) == [1]
     assert sorted(p.name for p in Path("models/prune_global").iterdir()) == ["1"]
-    assert [p.name for p in Path("metrics/prune_global").iterdir()] == ["1.csv"]
+    assert {p.name for p in Path("metrics/prune_global").iterdir()} == {"1.csv", "1.provenance.json"}
     stage(prune={"levels": [0]})
     summary = json.loads(Path("metrics/prune_global.json").read_text())
     assert (summary["seeds"], summary["points"], summary["sparsity_max"]) == (1, 1, 0)
@@ -89,3 +90,41 @@ def test_a_seed_s_bytes_do_not_depend_on_those_before_it(stage):
     together = results()
     assert stage(1) == [1]
     assert results() == together
+
+
+@pytest.fixture
+def project(tmp_path):
+    """Two seeds' random networks, to be pruned by commands."""
+    edited(tmp_path, *SMALL, ("seeds", [0, 1]), ("baseline.epochs", 0), ("baseline.keep_epoch", 0))
+    for command in ("prepare", "baseline"):
+        run("prunefront", command, folder=tmp_path)
+    return tmp_path
+
+
+def test_seeds_made_side_by_side_are_those_made_in_turn(project, monkeypatch):
+    monkeypatch.chdir(project)
+    run("prunefront", "prune_global", folder=project)
+    in_turn = results()
+    set_params(project, runtime={"processes": 2})
+    ran = run("prunefront", "prune_global", folder=project)
+    assert results() == in_turn
+    assert "seed 0 2/2" in ran.stderr
+    assert "seed 1 2/2" in ran.stderr
+    weights_file("baseline", 1, 0).unlink()
+    rows_file("prune_global", 0).unlink()
+    rows_file("prune_global", 1).unlink()
+    failed = run("prunefront", "prune_global", folder=project, check=False)
+    assert failed.returncode == 1
+    errors = [line for line in failed.stderr.splitlines() if "rror" in line]
+    assert len(errors) == 1
+    assert errors[0].startswith("error: Expected weights in models/baseline/1")
+    assert rows_file("prune_global", 0).exists()
+    assert not rows_file("prune_global", 1).exists()
+
+
+def test_no_more_processes_than_seeds_or_cores(monkeypatch):
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2}, raising=False)
+    assert shares([5, 6, 7], 1) == [[5, 6, 7]]
+    assert shares([5, 6, 7], 2) == [[5, 7], [6]]
+    assert shares([5, 6], 9) == [[5], [6]]
+    assert shares(range(5), 9) == [range(0, 5, 3), range(1, 5, 3), range(2, 5, 3)]

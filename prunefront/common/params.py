@@ -251,6 +251,7 @@ class SmallDense(Levels, Training):
 class Runtime(Section):
     portable: Flag = False
     threads: Annotated[int, Field(ge=1, le=1024, strict=True)] | None = None
+    processes: Annotated[int, Field(ge=1, le=1024, strict=True)] = 1
 
     @model_validator(mode="after")
     def _threads_said(self) -> Self:

@@ -145,7 +145,7 @@ def _names(params: Params, stage: str) -> list[str]:
     if stage == "prepare":  # all are checked there, these count for what it writes
         return ["data", "model"]
     names = ["precision"] * (stage != "export")  # which is in float32 whatever it was trained in
-    names += ["runtime", "prune.biases", "prune.include", "prune.exclude", "model"]
+    names += ["runtime.portable", "runtime.threads", "prune.biases", "prune.include", "prune.exclude", "model"]
     names = [name for name in names if name.partition(".")[0] in Params.model_fields]
     if stage == "pareto":
         return [*names, "seeds", "pareto"]

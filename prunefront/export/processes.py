@@ -1,7 +1,6 @@
 """Converters and runtimes, each in a process of its own, whose crash ends no more than that process."""
 
 import contextlib
-import os
 import re
 import signal
 import subprocess
@@ -14,6 +13,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from prunefront.common.errors import InputError
+from prunefront.common.machine import environment
 from prunefront.export.formats import RUNTIMES, family
 from prunefront.export.runtimes import Job, Ran
 
@@ -120,12 +120,6 @@ def _among(lines: Iterable[str | bytes], kind: type[Answer]) -> Iterator[Answer]
     for line in lines:
         with contextlib.suppress(ValidationError):
             yield kind.model_validate_json(line)
-
-
-def environment() -> dict[str, str]:
-    """For a process that is to import what this one does, from the same places in the same order."""
-    places = os.pathsep.join(place or str(Path.cwd()) for place in sys.path)
-    return {**os.environ, "PYTHONPATH": places, "PYTHONSAFEPATH": "1"}
 
 
 def how_it_ended(status: int, errors: str = "") -> str:

@@ -1,10 +1,13 @@
 """The stage of a method: from its name and its operating points to its results, for one seed or for all."""
 
-from collections.abc import Callable, Iterable
+import os
+import sys
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from prunefront.common.params import Params, load_params
+from prunefront.pipeline.side_by_side import PART, beside, shares
 from prunefront.pipeline.store import drop_other_seeds, write_no_points, write_summary
 from prunefront.pruning.masks import Weights
 
@@ -30,36 +33,59 @@ def run_method(stage: str, points: Method, params_file: Path, seed: int | None =
         InputError: bad parameters, data that are not prepared, a network that does not fit, or a training that fails.
     """
     params = load_params(params_file)
-    written = _run(stage, points, params, seed) if params.levels(stage) else _leave_out(stage, params, seed)
+    seeds = params.seeds if seed is None else (seed,)
+    if not params.levels(stage):
+        names = _leave_out(stage, params, seeds)
+    elif seed is None:
+        names = _run_missing(stage, points, params, params_file)
+    else:
+        names = _run(stage, points, params, seeds)
     if seed is None:
-        drop_other_seeds(written, params.seeds)
-    write_summary(stage, params.seeds)
+        drop_other_seeds(names, params.seeds)
+    if PART not in os.environ:
+        write_summary(stage, params.seeds)
 
 
-def _leave_out(stage: str, params: Params, seed: int | None) -> set[str]:
-    for each in params.seeds if seed is None else [seed]:
-        write_no_points(stage, each)
+def _leave_out(stage: str, params: Params, seeds: Sequence[int]) -> set[str]:
+    for seed in seeds:
+        write_no_points(stage, seed)
     narrow = stage == "small_dense" and not params.model.built_in
     print(f"{stage}: left out, {'only the built-in network can be narrower' if narrow else 'no levels'}")
     return {stage}
 
 
-def _run(stage: str, points: Method, params: Params, seed: int | None) -> set[str]:
-    """Makes what is missing; gives the names of the folders, in `models/`, that it is in."""
-    from prunefront.pipeline.done import is_done, made_from, note_done
+def _run_missing(stage: str, points: Method, params: Params, params_file: Path) -> set[str]:
+    """Makes the seeds that are not done, as many at a time as the parameters say; all if none is missing."""
+    from prunefront.pipeline.done import is_done, made_from
+    from prunefront.pipeline.run import open_run  # noqa: F401 - what is imported counts
+
+    missing = [seed for seed in params.seeds if not is_done(stage, seed, made_from(stage, params, seed))]
+    for seed in params.seeds:
+        if missing and seed not in missing:
+            print(f"{stage}, seed {seed}: done before, by the same parameters, data and code")
+    own, *others = shares(missing or params.seeds, params.runtime.processes)
+    with beside(_module(points), params_file, others):
+        return _run(stage, points, params, own)
+
+
+def _run(stage: str, points: Method, params: Params, seeds: Sequence[int]) -> set[str]:
+    """Makes the series of seeds in turn; gives the names of the folders, in `models/`, that their weights are in."""
+    from prunefront.pipeline.done import made_from, note_done
     from prunefront.pipeline.run import open_run, record
     from prunefront.pipeline.store import weights_folder
     from prunefront.training.network import Networks
 
-    made = {each: made_from(stage, params, each) for each in (params.seeds if seed is None else [seed])}
-    missing = [each for each in made if not is_done(stage, each, made[each])]
+    made = {seed: made_from(stage, params, seed) for seed in seeds}
     networks, names = Networks(), {stage}
-    for each in made:
-        if seed is None and missing and each not in missing:
-            print(f"{stage}, seed {each}: done before, by the same parameters, data and code")
-            continue
-        run = open_run(stage, params, each, networks)
+    for seed in seeds:
+        run = open_run(stage, params, seed, networks)
         record(run, points(run))
         names.update(run.kept)
-        note_done(stage, each, made[each], [weights_folder(name, each) for name in (stage, *run.kept)])
+        note_done(stage, seed, made[seed], [weights_folder(name, seed) for name in (stage, *run.kept)])
     return names
+
+
+def _module(points: Method) -> str:
+    """The module of the command that hands a method in, which other processes can run."""
+    module = sys.modules[points.__module__]
+    return module.__spec__.name if module.__spec__ is not None else module.__name__

@@ -170,6 +170,7 @@ def _parameters(subject: Ingredients, code: Path) -> str:
 def _about(params: Any, subject: Ingredients, code: Path) -> None:
     """Puts model and data into the parameters, in place, so that the comments stay."""
     model, data = params["model"], params["data"]
+    params["runtime"].update(portable=False, threads=None, processes=1)  # who knows what it takes: the whole machine
     if subject.model is not None:
         model["path"] = _absolute(subject.model)
     model["builder"], model["application"], model["code"] = subject.builder, subject.application, str(code)

@@ -179,6 +179,9 @@ class Trainer:
                 teacher = self.make_model()
                 distil(model, teacher, self.recipe.distillation, self.recipe.temperature, self.outputs)
             compile_classifier(model, optimizer(self.recipe, rate), self.outputs, self.recipe.label_smoothing)
+            if model.trainable_weights:  # metrics make their variables now: in the step it would be traced twice
+                x, y = self.train.x[:1], self.train.y[:1]
+                model.compute_metrics(x, y, model(x, training=False))
             return Network(model, teacher)
 
         step = [self.recipe.model_dump(), settings.model_dump(), sorted(frozen), held, keras.config.dtype_policy().name]
