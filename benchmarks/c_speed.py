@@ -100,7 +100,7 @@ def main() -> None:
         "residual, 95 %": (other, pruned(other, 0.95)),
     }
     if DIGITS.exists():
-        networks["digits, submitted"] = (build_network((25, 25, 3), 10), load_weights(DIGITS))
+        networks["digits, submitted"] = (build_network((10, 10, 1), 10), load_weights(DIGITS))
     with tempfile.TemporaryDirectory() as folder:
         prepared = {
             name: prepare(Path(folder), f"n{number}", *network, shlex.split(options.flags))

@@ -170,7 +170,11 @@ def _parameters(subject: Ingredients, code: Path) -> str:
 def _about(params: Any, subject: Ingredients, code: Path) -> None:
     """Puts model and data into the parameters, in place, so that the comments stay."""
     model, data = params["model"], params["data"]
-    params["runtime"].update(portable=False, threads=None, processes=1)  # who knows what it takes: the whole machine
+    if any(
+        (subject.model, subject.builder, subject.application, subject.data)
+    ):  # it may take hours: one seed at first,
+        params["runtime"].update(portable=False, threads=None, processes=1)  # and the whole machine
+        del params["seeds"][1:]
     if subject.model is not None:
         model["path"] = _absolute(subject.model)
     model["builder"], model["application"], model["code"] = subject.builder, subject.application, str(code)
