@@ -67,9 +67,10 @@ def assert_one_line(result: subprocess.CompletedProcess[str], message: str) -> N
 
 
 def edited(folder: Path, *edits: tuple[str, object]) -> Path:
-    """The default parameters with dotted keys set, as a new file."""
+    """The default parameters, of one seed, with dotted keys set, as a new file."""
     yaml = YAML()
     content = yaml.load((ROOT / "presets" / "default.yaml").read_text())
+    content["seeds"] = [0]
     for key, value in edits:
         section = content
         *outer, last = key.split(".")

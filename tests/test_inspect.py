@@ -70,8 +70,11 @@ def cells(printed, *beginning):
     return next(row for row in rows if row[: len(beginning)] == list(beginning))
 
 
+LEVELS = "prune.levels", [0, 0.5, 0.9, 0.925, 0.99]
+
+
 def test_layers_counts_and_work_by_hand(inspect):
-    printed = inspect("shared")
+    printed = inspect("shared", LEVELS)
     # 16 weights, used twice
     assert cells(printed, "twice", "Dense", "kernel")[3:] == ["4x4", "float32", "16", "31.4%", "0", "32", "yes"]
     assert cells(printed, "norm", "BatchNormalization", "gamma")[-1] == "no, normalization"
@@ -82,20 +85,20 @@ def test_layers_counts_and_work_by_hand(inspect):
     assert "warning: twice is used 2 times with the same weights" in printed
     assert "model.code" in printed
     # 99 % of 35: floor(.99 * 34) + 1 = 34 of 43
-    assert cells(printed, "prune_global")[1:] == ["25", "0.0000%", "79.0698%", "79.0698%"]
+    assert cells(printed, "prune_global")[1:] == ["5", "0.0000%", "79.0698%", "79.0698%"]
     assert cells(printed, "small_dense")[-1] == "left out"
     assert "removes all of twice" in printed
     assert "prune.floor: 1 keeps a weight of each array" in printed
 
 
 def test_a_floor_keeps_every_layer_alive(inspect):
-    printed = inspect("shared", ("prune.floor", 1))
+    printed = inspect("shared", ("prune.floor", 1), LEVELS)
     assert "removes all of" not in printed
     # of 35 in 4 arrays 31 may go (at 0.9 they do); method 2 stops in each array at the one that is kept
     assert cells(printed, "prune_global")[3:] == [
         "79.0698%",
         "72.0930%",
-        "0.925, 0.95, 0.96, 0.97, 0.98, 0.99: prune.floor keeps more",
+        "0.925, 0.99: prune.floor keeps more",
     ]
     assert cells(printed, "prune_layerwise")[3:] == ["72.0930%", "72.0930%"]
 
@@ -142,6 +145,8 @@ def test_levels_that_a_pruned_network_is_past_are_named(inspect, tmp_path):
     (tmp_path / "one.py").write_text(
         "import keras\ndef build(s, c):\n    return keras.Sequential([keras.Input(s), keras.layers.Dense(c)])\n"
     )
-    printed = inspect("shared", ("model.builder", "one:build"), ("model.weights", "weights.npz"))
+    printed = inspect(
+        "shared", ("model.builder", "one:build"), ("model.weights", "weights.npz"), ("freeze.levels", [0.25, 0.9])
+    )
     assert f"there are {zeros} zeros already" in cells(printed, "freeze")[-1]
     assert cells(printed, "freeze")[-1].startswith("0.25")

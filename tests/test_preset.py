@@ -98,7 +98,7 @@ def test_a_hand_edited_file_is_never_overwritten_without_being_asked(tmp_path):
     assert python("-m", "stages.preset", "smoke", folder=tmp_path).returncode == 0
     assert python("-m", "stages.preset", "default", folder=tmp_path).returncode == 0  # as a preset wrote it
     path = tmp_path / "params.yaml"
-    edited = path.read_text().replace("seeds: [0]", "seeds: [7]")
+    edited = path.read_text().replace("seeds: [0, 1, 2]", "seeds: [7]")
     path.write_text(edited)
     refused = python("-m", "stages.preset", "smoke", folder=tmp_path)
     assert_one_line(refused, "--overwrite gives it. Received: edits in params.yaml: seeds")

@@ -33,7 +33,7 @@ def changed(key, value):
 
 
 def seeds(text):
-    return written(DEFAULT.replace("seeds: [0]", f"seeds: {text}"))
+    return written(DEFAULT.replace("seeds: [0, 1, 2]", f"seeds: {text}"))
 
 
 FAULTS = {
