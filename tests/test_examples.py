@@ -72,6 +72,7 @@ def results(project):
     )
 
 
+@pytest.mark.long
 def test_an_image_folder(tmp_path):
     project = walk_through("image-folder.md", tmp_path)
     points, summary = results(project)
