@@ -77,9 +77,10 @@ def test_what_follows_from_the_parameters_stays_alone(stage):
     stage(seeds=[0, 1, 2])
     assert stage(5) == [5]
     assert json.loads(Path("metrics/prune_global.json").read_text())["seeds"] == 3
-    assert stage(seeds=[1]) == [1]
+    assert stage(seeds=[1]) == []
     assert sorted(p.name for p in Path("models/prune_global").iterdir()) == ["1"]
     assert {p.name for p in Path("metrics/prune_global").iterdir()} == {"1.csv", "1.provenance.json"}
+    assert stage() == [1]
     stage(prune={"levels": [0]})
     summary = json.loads(Path("metrics/prune_global.json").read_text())
     assert (summary["seeds"], summary["points"], summary["sparsity_max"]) == (1, 1, 0)

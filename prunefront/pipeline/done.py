@@ -22,6 +22,11 @@ class Done(BaseModel):
     made_from: str
     files: dict[str, str]
 
+    @property
+    def names(self) -> set[str]:
+        """Of the folders in `models/` and `metrics/` that the files are in."""
+        return {Path(name).parts[1] for name in self.files}
+
 
 def made_from(stage: str, params: Params, seed: int) -> str:
     """A digest of all that a stage's results of a seed follow from, in the order of the pipeline: call it beforehand.
@@ -38,14 +43,15 @@ def made_from(stage: str, params: Params, seed: int) -> str:
     return content.hexdigest()
 
 
-def is_done(stage: str, seed: int, wanted: str) -> bool:
-    """Whether the results of a seed are there as they were written, made from what is wanted."""
+def done_before(stage: str, seed: int, wanted: str) -> Done | None:
+    """What was noted of a seed whose results are there as they were written, made from what is wanted; else None."""
     try:
         done = read_json(done_file(stage, seed), Done)
     except InputError:
-        return False
+        return None
     files = {Path(name): sha256 for name, sha256 in done.files.items()}
-    return done.made_from == wanted and all(path.is_file() and digest(path) == sha for path, sha in files.items())
+    whole = all(path.is_file() and digest(path) == sha for path, sha in files.items())
+    return done if whole and done.made_from == wanted else None
 
 
 def note_done(stage: str, seed: int, made: str, folders: Iterable[Path]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from prunefront.common.params import Params, load_params
 from prunefront.pipeline.side_by_side import PART, beside, shares
-from prunefront.pipeline.store import drop_other_seeds, write_no_points, write_summary
+from prunefront.pipeline.store import drop_other_seeds, other_seeds, write_no_points, write_summary
 from prunefront.pruning.masks import Weights
 
 if TYPE_CHECKING:
@@ -26,8 +26,8 @@ def run_method(stage: str, points: Method, params_file: Path, seed: int | None =
         stage: its name, one of `params.STAGES`.
         points: makes the operating points of a run: (target sparsity, weights in model order), lowest level first.
         params_file: see `load_params`.
-        seed: the replicate; None takes all of the parameters' seeds in turn, but for those that are done if others
-            are not: they were made by the same parameters, data and code.
+        seed: the replicate; None takes all of the parameters' seeds. Where seeds came or went, those that were done
+            before, by the same parameters, data and code, are kept.
 
     Raises:
         InputError: bad parameters, data that are not prepared, a network that does not fit, or a training that fails.
@@ -55,17 +55,19 @@ def _leave_out(stage: str, params: Params, seeds: Sequence[int]) -> set[str]:
 
 
 def _run_missing(stage: str, points: Method, params: Params, params_file: Path) -> set[str]:
-    """Makes the seeds that are not done, as many at a time as the parameters say; all if none is missing."""
-    from prunefront.pipeline.done import is_done, made_from
+    """Makes the seeds that are not done, as many at a time as the parameters say; all if none came or went."""
+    from prunefront.pipeline.done import done_before, made_from
     from prunefront.pipeline.run import open_run  # noqa: F401 - what is imported counts
 
-    missing = [seed for seed in params.seeds if not is_done(stage, seed, made_from(stage, params, seed))]
-    for seed in params.seeds:
-        if missing and seed not in missing:
-            print(f"{stage}, seed {seed}: done before, by the same parameters, data and code")
-    own, *others = shares(missing or params.seeds, params.runtime.processes)
+    found = {seed: done_before(stage, seed, made_from(stage, params, seed)) for seed in params.seeds}
+    kept = {seed: done for seed, done in found.items() if done is not None}
+    if len(kept) == len(found) and not other_seeds([stage], params.seeds):
+        kept = {}
+    for seed in kept:
+        print(f"{stage}, seed {seed}: done before, by the same parameters, data and code")
+    own, *others = shares([seed for seed in params.seeds if seed not in kept], params.runtime.processes)
     with beside(_module(points), params_file, others):
-        return _run(stage, points, params, own)
+        return _run(stage, points, params, own).union(*(done.names for done in kept.values()))
 
 
 def _run(stage: str, points: Method, params: Params, seeds: Sequence[int]) -> set[str]:

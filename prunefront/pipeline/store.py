@@ -180,10 +180,15 @@ def drop_other_seeds(names: Iterable[str], seeds: Collection[int]) -> None:
         names: of folders in `models/` and `metrics/`.
         seeds: that stay.
     """
+    for path in other_seeds(names, seeds):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def other_seeds(names: Iterable[str], seeds: Collection[int]) -> list[Path]:
+    """The results of other seeds than these in folders of these names in `models/` and `metrics/`."""
     stay = {name for seed in seeds for name in (str(seed), f"{seed}.csv", f"{seed}.provenance.json")}
-    for path in [p for name in names for top in ("models", "metrics") for p in (Path(top) / name).glob("[0-9]*")]:
-        if re.fullmatch(r"\d+(\.csv|\.provenance\.json)?", path.name) and path.name not in stay:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    paths = [path for name in names for top in ("models", "metrics") for path in (Path(top) / name).glob("[0-9]*")]
+    return [p for p in paths if re.fullmatch(r"\d+(\.csv|\.provenance\.json)?", p.name) and p.name not in stay]
 
 
 def write_summary(stage: str, seeds: Sequence[int]) -> None:
