@@ -32,7 +32,7 @@ def prepared(folder, params):
 def test_digits_are_resized_and_split_by_class(tmp_path):
     dataset = load(data_params(tmp_path))
     assert [len(s.y) for s in (dataset.train, dataset.validation, dataset.test)] == [1079, 359, 359]
-    assert dataset.train.x.shape == (1079, 25, 25, 3)
+    assert dataset.train.x.shape == (1079, 10, 10, 1)
     assert dataset.train.x.dtype == np.uint8
     assert dataset.train.x.max() == 255
     assert np.bincount(dataset.test.y).min() >= 34  # of 35.9 on average
@@ -182,9 +182,9 @@ def test_folder_with_splits_and_grey(tmp_path):
         write_images(tmp_path / "own" / split, count=count)
     dataset = load(data_params(tmp_path, source="folder", path=str(tmp_path / "own"), channels=1))
     assert [s.x.shape for s in (dataset.train, dataset.validation, dataset.test)] == [
-        (20, 25, 25, 1),
-        (6, 25, 25, 1),
-        (4, 25, 25, 1),
+        (20, 10, 10, 1),
+        (6, 10, 10, 1),
+        (4, 10, 10, 1),
     ]
 
 

@@ -10,8 +10,8 @@ from ruamel.yaml import YAML
 from tests.helpers import ROOT, set_params
 
 STAGES = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
-METHODS = set(STAGES) - {"prepare", "baseline", "pareto", "export"}
-TRAINED = METHODS | {"baseline", "pareto", "export"}
+METHODS = set(STAGES) - {"prepare", "baseline", "pareto", "export", "report"}
+TRAINED = METHODS | {"baseline", "pareto", "export", "report"}
 
 
 @pytest.fixture(scope="module")
@@ -45,26 +45,26 @@ def stale(folder: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("edited", "expected"),
     [
-        ("prune.levels", {"prepare", "prune_global", "prune_layerwise"}),
+        ("prune.levels", {"prepare", "report", "prune_global", "prune_layerwise"}),
         ("prune.biases", {"prepare", *TRAINED}),
-        ("export.tolerance", {"prepare", "export"}),
-        ("masked.epochs", {"prepare", "masked"}),
-        ("pareto.gate", {"prepare", "pareto"}),
+        ("export.tolerance", {"prepare", "export", "report"}),
+        ("masked.epochs", {"prepare", "masked", "report"}),
+        ("pareto.gate", {"prepare", "pareto", "report"}),
         ("prunefront/methods/gradual.py", {"gradual"}),
         ("prunefront/methods/iterative.py", {"iterative", "random_global", "random_layerwise"}),
         ("prunefront/pruning/masks.py", {"prepare", *TRAINED}),
         ("prunefront/models/build.py", {"prepare", *TRAINED}),
         ("prunefront/training/trainer.py", TRAINED),
         ("prunefront/sources/read.py", {"prepare"}),
-        ("prunefront/frontier/figures.py", {"pareto"}),
+        ("prunefront/frontier/figures.py", {"pareto", "report"}),
         ("prunefront/common/files.py", {"prepare", *TRAINED}),
         ("prunefront/methods/magnitude_rewind.py", {"magnitude_rewind"}),
-        ("magnitude_rewind.epochs", {"prepare", "magnitude_rewind"}),
+        ("magnitude_rewind.epochs", {"prepare", "magnitude_rewind", "report"}),
         ("stages/freeze.py", {"freeze"}),
-        ("prunefront/export/processes.py", {"export"}),
+        ("prunefront/export/processes.py", {"export", "report"}),
         ("prunefront/tools/*.py", set()),
         ("prunefront/__init__.py", set()),
-        ("seeds", {"prepare", *METHODS, "baseline", "pareto"}),
+        ("seeds", {"prepare", *METHODS, "baseline", "pareto", "report"}),
     ],
 )
 def test_an_edit_makes_stale_what_reads_it(project, edited, expected):
