@@ -56,7 +56,13 @@ def test_a_seed_that_is_added_is_made_alone(stage):
 
 @pytest.mark.parametrize(
     "change",
-    [{"prune": {"floor": 1}}, {"prune": {"levels": [0, 0.6]}}, {"prune": {"exclude": ["conv1"]}}, "data", "baseline"],
+    [
+        pytest.param({"prune": {"floor": 1}}, marks=pytest.mark.long),
+        pytest.param({"prune": {"levels": [0, 0.6]}}, marks=pytest.mark.long),
+        {"prune": {"exclude": ["conv1"]}},
+        "data",
+        pytest.param("baseline", marks=pytest.mark.long),
+    ],
 )
 def test_a_change_makes_all_anew(stage, change):
     stage()
