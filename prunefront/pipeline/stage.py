@@ -39,7 +39,7 @@ def run_method(stage: str, points: Method, params_file: Path, seed: int | None =
     elif seed is None:
         names = _run_missing(stage, points, params, params_file)
     else:
-        names = _run(stage, points, params, seeds)
+        names = _run(stage, points, params, _made_from(stage, params, seeds))
     if seed is None:
         drop_other_seeds(names, params.seeds)
     if PART not in os.environ:
@@ -56,10 +56,10 @@ def _leave_out(stage: str, params: Params, seeds: Sequence[int]) -> set[str]:
 
 def _run_missing(stage: str, points: Method, params: Params, params_file: Path) -> set[str]:
     """Makes the seeds that are not done, as many at a time as the parameters say; all if none came or went."""
-    from prunefront.pipeline.done import done_before, made_from
-    from prunefront.pipeline.run import open_run  # noqa: F401 - what is imported counts
+    from prunefront.pipeline.done import done_before
 
-    found = {seed: done_before(stage, seed, made_from(stage, params, seed)) for seed in params.seeds}
+    made = _made_from(stage, params, params.seeds)
+    found = {seed: done_before(stage, seed, wanted) for seed, wanted in made.items()}
     kept = {seed: done for seed, done in found.items() if done is not None}
     if len(kept) == len(found) and not other_seeds([stage], params.seeds):
         kept = {}
@@ -67,19 +67,32 @@ def _run_missing(stage: str, points: Method, params: Params, params_file: Path) 
         print(f"{stage}, seed {seed}: done before, by the same parameters, data and code")
     own, *others = shares([seed for seed in params.seeds if seed not in kept], params.runtime.processes)
     with beside(_module(points), params_file, others):
-        return _run(stage, points, params, own).union(*(done.names for done in kept.values()))
+        names = _run(stage, points, params, {seed: made[seed] for seed in own})
+    return names.union(*(done.names for done in kept.values()))
 
 
-def _run(stage: str, points: Method, params: Params, seeds: Sequence[int]) -> set[str]:
-    """Makes the series of seeds in turn; gives the names of the folders, in `models/`, that their weights are in."""
-    from prunefront.pipeline.done import made_from, note_done
+def _made_from(stage: str, params: Params, seeds: Sequence[int]) -> dict[int, str]:
+    """See `done.made_from`, of each seed; with all of the code imported that counts."""
+    from prunefront.pipeline.done import made_from
+    from prunefront.pipeline.run import open_run  # noqa: F401
+
+    return {seed: made_from(stage, params, seed) for seed in seeds}
+
+
+def _run(stage: str, points: Method, params: Params, made: dict[int, str]) -> set[str]:
+    """Makes the series of seeds in turn; gives the names of the folders, in `models/`, that their weights are in.
+
+    Args:
+        stage, points, params: see `run_method`.
+        made: for each seed what it is made from, see `done.made_from`.
+    """
+    from prunefront.pipeline.done import note_done
     from prunefront.pipeline.run import open_run, record
     from prunefront.pipeline.store import weights_folder
     from prunefront.training.network import Networks
 
-    made = {seed: made_from(stage, params, seed) for seed in seeds}
     networks, names = Networks(), {stage}
-    for seed in seeds:
+    for seed in made:
         run = open_run(stage, params, seed, networks)
         record(run, points(run))
         names.update(run.kept)
