@@ -339,3 +339,14 @@ def test_published_weights_of_networks_that_do_not_scale_say_what_they_take(tmp_
     )
     look = first_look(load_params(edited(tmp_path, own[0])), images, 3)
     assert (look.pixel_range, look.doubts) == ((0, 1), ())
+
+
+def test_layers_that_no_setting_pins_are_told_where_portable_results_are_asked_for(tmp_path):
+    network(layers.Conv2D(4, 3, dilation_rate=2)).save(tmp_path / "dilated.keras")
+    asked, not_asked = (
+        load_params(edited(tmp_path, ("model.path", str(tmp_path / "dilated.keras")), ("runtime.portable", portable)))
+        for portable in (True, False)
+    )
+    told = "runtime.portable: another kind of machine may give other results, by its rounding in Conv2D with dilation"
+    assert told in first_look(asked, IMAGES, 3).doubts
+    assert told not in first_look(not_asked, IMAGES, 3).doubts

@@ -9,11 +9,15 @@ from prunefront import InputError
 from prunefront.common import machine
 from prunefront.common.machine import NEEDED, in_force, is_portable, pin, processor_flags, variables
 from prunefront.common.params import Runtime
+from prunefront.common.runtime import keras
 from prunefront.frontier.summary import made_with
+from prunefront.models.built_in import build_network
+from prunefront.models.pinned import unpinned
 from prunefront.tools.show import described_runtime
 from prunefront.training.resume import FinishedFits
-from tests.helpers import ROOT, assert_one_line, edited, python
+from tests.helpers import ROOT, Subclassed, assert_one_line, edited, python
 
+layers = keras.layers
 PORTABLE, OWN = Runtime(portable=True, threads=2), Runtime(portable=False, threads=None)
 OTHERS = {
     "DNNL_MAX_CPU_ISA": "SSE41",
@@ -132,6 +136,21 @@ def test_results_say_how_they_were_made(monkeypatch):
     pinned = made.model_copy(update={"versions": {"numpy": "2.4.6"}})
     assert described_runtime(pinned) == ("portably, for x86-64 machines with AVX2, 2 threads, numpy 2.4.6")
     own = described_runtime(made_with(OWN).model_copy(update={"versions": {}}))
-    assert own.endswith("another kind gives other results (runtime.portable: false), a thread per core")
+    assert own.endswith("another kind of machine may give other results (runtime.portable: false), a thread per core")
+    partly = made_with(PORTABLE, ["LSTM"])
+    assert not partly.portable
+    said = described_runtime(partly.model_copy(update={"versions": {}}))
+    assert said == "with AVX2: another kind of machine may give other results, by its rounding in LSTM, 2 threads"
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "SSE41")
     assert not is_portable(PORTABLE)
+
+
+def test_layers_that_no_setting_pins_are_named():
+    image, words = keras.Input((8, 8, 4)), keras.Input((5, 3))
+    assert unpinned(build_network((10, 10, 1), 10)) == []
+    x = layers.Conv2D(4, 3, groups=2)(layers.Conv2D(4, 3, dilation_rate=2)(image))
+    assert unpinned(keras.Model(image, x)) == ["Conv2D with dilation", "Conv2D with groups"]
+    inner = keras.Sequential([keras.Input((5, 3)), layers.LSTM(2, return_sequences=True), layers.LSTM(2)])
+    assert unpinned(keras.Sequential([words, inner, layers.Dense(2)])) == ["LSTM"]
+    assert unpinned(keras.Model(words, keras.ops.matmul(words, keras.ops.transpose(words, (0, 2, 1))))) == ["Matmul"]
+    assert unpinned(Subclassed()) == ["Subclassed, a layer of your own"]

@@ -21,6 +21,7 @@ from prunefront.frontier.selection import NOBODY, Selection, outlook
 from prunefront.frontier.sensitivity import draw_sensitivity
 from prunefront.frontier.summary import Dense, Majority, Submitted, Summary, Zeros, made_with
 from prunefront.models.certificate import certify
+from prunefront.models.pinned import unpinned
 from prunefront.models.weights import load_weights
 from prunefront.pipeline.correct import correct_file, read_correct, refused, write_correct
 from prunefront.pipeline.points import COUNTED_OVER
@@ -180,7 +181,7 @@ def submit(run: Run, points: pd.DataFrame, chosen: pd.Series, above_gate: bool, 
         optimism=judge_optimism(foreseen, chosen, accuracy, settings) if above_gate else None,
         wins=list_wins(foreseen, points, _most_accurate(baselines)),
         sensitivity=list_changes(selection, points, _most_accurate(baselines)),
-        runtime=made_with(run.params.runtime),
+        runtime=made_with(run.params.runtime, unpinned(run.model)),
         majority=common,
         warnings=list(warnings),
     )

@@ -1,5 +1,6 @@
 """The result in a few numbers: what `metrics/pareto.json` holds."""
 
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
@@ -107,21 +108,37 @@ class Sensitivity(Part):
 
 
 class Made(Part):
-    """What the results were made with; `instructions` are None where they are the machine's own."""
+    """What the results were made with; `instructions` are None where they are the machine's own.
+
+    They are portable if this was asked for, and no layer is `unpinned`, see `models/pinned.py`.
+    """
 
     portable: bool
     threads: int | None
     instructions: str | None
     versions: dict[str, str]
+    unpinned: list[str] = []
+
+    @property
+    def otherwise(self) -> str:
+        """What is to be said of results that are not portable."""
+        why = f", by its rounding in {', '.join(self.unpinned)}" if self.unpinned else " (runtime.portable: false)"
+        return f"another kind of machine may give other results{why}"
 
 
-def made_with(runtime: Runtime) -> Made:
-    """What results of this process are made with: its settings, and nothing that would differ between machines."""
-    portable = is_portable(runtime)
+def made_with(runtime: Runtime, unpinned: Sequence[str] = ()) -> Made:
+    """What results of this process are made with: its settings, and nothing that would differ between machines.
+
+    Args:
+        runtime: its parameters.
+        unpinned: the kinds of layers that another machine may compute otherwise all the same.
+    """
+    pinned = is_portable(runtime)
     return Made(
-        portable=portable,
+        portable=pinned and not unpinned,
         threads=runtime.threads,
-        instructions=INSTRUCTIONS if portable else None,
+        instructions=INSTRUCTIONS if pinned else None,
+        unpinned=list(unpinned) if pinned else [],
         versions={package: version(package) for package in ("tensorflow", "keras", "numpy")},
     )
 

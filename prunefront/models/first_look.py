@@ -16,6 +16,7 @@ from prunefront.data.splits import PixelRange, Split, channels_first, check_chan
 from prunefront.models.build import as_model_input, build_model, starting_weights
 from prunefront.models.layers import WeightInfo, describe_weights, no_kernel
 from prunefront.models.outputs import find_outputs, forward
+from prunefront.models.pinned import unpinned_doubt
 from prunefront.models.scaling import scaling_layer
 
 HALF = 0.5
@@ -100,6 +101,8 @@ def first_look(params: Params, examples: np.ndarray, classes: int) -> FirstLook:
     doubts += contradictions
     said = params.data.pixel_range
     pixel_range = takes if said == "auto" else said
+    if params.runtime.portable:
+        doubts += filter(None, [unpinned_doubt(model)])
     if params.model.unwatched:
         doubts.append("DVC will not notice a change in the builder's code; set model.code to its file or folder")
     tried = fed(pixel_range)

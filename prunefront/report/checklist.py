@@ -159,7 +159,8 @@ def _hardware(results: Results, hardware: str | None) -> Found:
     made, described = results.summary.runtime, "Versions are below"
     if made is not None:
         versions = ", ".join(f"{package} {number}" for package, number in made.versions.items())
-        instructions = f"portably with {made.instructions}" if made.portable else "with the machine's own instructions"
+        own = made.instructions or "the machine's own instructions"
+        instructions = f"{'portably ' * made.portable}with {own}"
         described = f"{versions}, {instructions}"
     if hardware is None:
         return "partly", f"{described}. This copy leaves out the machine; `prunefront report --output FILE` adds it."

@@ -126,7 +126,7 @@ def _made(results: Results) -> Table | None:
     made = results.summary.runtime
     if made is None:
         return None
-    rows = [[text("portable"), text("yes" if made.portable else "no: another kind of machine gives other results")]]
+    rows = [[text("portable"), text("yes" if made.portable else f"no: {made.otherwise}")]]
     rows += [[text("threads"), text("one per core" if made.threads is None else made.threads)]]
     rows += [[text("instructions"), text(made.instructions or "the machine's own")]]
     rows += [[text(package), text(number)] for package, number in made.versions.items()]

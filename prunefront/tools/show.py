@@ -154,7 +154,7 @@ def described_runtime(made: Made) -> str:
     if made.portable:
         how = f"portably, for x86-64 machines with {made.instructions}"
     else:
-        how = "with whatever the machine offers: another kind gives other results (runtime.portable: false)"
+        how = f"with {made.instructions or 'whatever the machine offers'}: {made.otherwise}"
     threads = "a thread per core" if made.threads is None else f"{made.threads} thread{'s' * (made.threads > 1)}"
     return ", ".join([how, threads, *(f"{name} {number}" for name, number in made.versions.items())])
 
