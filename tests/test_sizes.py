@@ -7,14 +7,18 @@ from prunefront.common.sizes import VARIABLE, check_size, memory_limit
 
 def test_the_limit_is_half_of_the_memory_or_what_is_said(monkeypatch):
     monkeypatch.delenv(VARIABLE, raising=False)
+    sizes._usable.cache_clear()
     machine = memory_limit()
     assert 2**28 < machine < 2**50
     monkeypatch.setattr(sizes, "_group_limits", lambda: iter([3 * 2**20, 2**60]))
+    sizes._usable.cache_clear()
     assert memory_limit() == 3 * 2**19
     monkeypatch.setattr(sizes, "_group_limits", lambda: iter([]))
+    sizes._usable.cache_clear()
     assert memory_limit() >= machine
     monkeypatch.setenv(VARIABLE, "0.5")
     assert memory_limit() == 2**29
+    sizes._usable.cache_clear()
 
 
 def test_what_declares_to_be_larger_is_refused(monkeypatch):

@@ -6,6 +6,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 from prunefront.common.errors import InputError, cause
 
@@ -54,7 +55,8 @@ def sooner() -> Iterator[None]:
     left_out = [name for name in ("matplotlib", "sklearn") if ours and name not in sys.modules]
     collects = gc.isenabled()
     gc.disable()
-    sys.modules.update(dict.fromkeys(left_out))
+    modules: dict[str, Any] = sys.modules  # where None stands for a module that is not there
+    modules.update(dict.fromkeys(left_out))
     try:
         yield
     finally:

@@ -1,5 +1,6 @@
 """How much may be read at once: what a file declares is looked at before anything is unpacked."""
 
+import functools
 import math
 import os
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ def memory_limit() -> int:
     """
     said = os.environ.get(VARIABLE)
     if said is None:
-        return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *_group_limits()]) // 2
+        return _usable() // 2
     try:
         gib = float(said)
     except ValueError:
@@ -44,6 +45,12 @@ def check_size(declared: int, what: str) -> None:
             f"{what}: expected at most {_gib(limit)} unpacked; the environment variable {VARIABLE} allows more "
             f"(without it: half of the memory). Received: {_gib(declared)}"
         )
+
+
+@functools.cache
+def _usable() -> int:
+    """The memory that this process may use, in bytes, as it finds it when it first looks."""
+    return min([os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), *_group_limits()])
 
 
 def _group_limits() -> Iterator[int]:
