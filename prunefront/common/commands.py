@@ -1,6 +1,7 @@
 """What all commands share: their options, how they fail, and the one command that holds them all."""
 
 import functools
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Mapping
@@ -57,7 +58,9 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def guarded(*args: object, **kwargs: object) -> None:
         from prunefront.common.errors import InputError, cause
+        from prunefront.common.machine import COMMAND
 
+        os.environ[COMMAND] = "1"
         warnings.showwarning = _show_warning
         if any(action == "error" for action, *_ in warnings.filters):  # PYTHONWARNINGS: libraries warn of much
             warnings.resetwarnings()

@@ -8,6 +8,8 @@ from pathlib import Path
 from prunefront.common.errors import InputError
 from prunefront.common.params import Runtime
 
+COMMAND = "PRUNEFRONT_COMMAND"
+"""Set in the environment of a process that runs a command of this package, and of those that it starts."""
 INSTRUCTIONS = "AVX2"
 """The instruction set that portable results are computed with."""
 NEEDED = frozenset({"avx2", "fma", "f16c", "bmi1", "bmi2", "movbe"})

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from prunefront.common.errors import InputError, cause
+from prunefront.common.machine import COMMAND
 
 # before Keras is imported; an empty one would leave the choice to the user's keras.json
 BACKEND = os.environ.get("KERAS_BACKEND") or "tensorflow"
@@ -51,7 +52,7 @@ def sooner() -> Iterator[None]:
     training step is traced. And a command needs nothing of what Keras offers beside its models, so that it does without
     the packages for that; Keras takes them for not installed.
     """
-    ours = "prunefront.common.commands" in sys.modules  # else the process, and what it imports, is the user's
+    ours = COMMAND in os.environ  # else the process, and what it imports, is the user's
     left_out = [name for name in ("matplotlib", "sklearn") if ours and name not in sys.modules]
     collects = gc.isenabled()
     gc.disable()
