@@ -1,5 +1,6 @@
 """Shared by the tests: what each begins with, and the report's own weight files where they are at hand."""
 
+import gc
 from pathlib import Path
 
 import hypothesis
@@ -47,3 +48,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     story = item.getparent(pytest.Module)
     if story is not None and item.get_closest_marker("story") and FAILED in story.stash:
         pytest.skip(f"the story ended at {story.stash[FAILED]}")
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now is no garbage: Keras searches for some whenever a test begins."""
+    gc.freeze()

@@ -2,65 +2,34 @@
 
 import hashlib
 import json
-import os
 import shutil
-import signal
-import subprocess
-import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from prunefront import load_weights, score, sparsity
-from prunefront.common.params import STAGES
 from prunefront.data.splits import read_split
 from prunefront.models.built_in import build_network
 from prunefront.models.certificate import verify
 from prunefront.sparse_file.codec import decode, encode
 from prunefront.tools.publish import PUBLISHED
 from prunefront.training.trainer import compile_classifier, evaluate
-from tests.helpers import ENVIRONMENT, copy_checkout, run, set_params
+from tests.helpers import run, set_params
+from tests.pipelines import LATER, REPORT, contents, new_project, stages_run
 
 pytestmark = pytest.mark.story
-
-# the methods of the report run for two seeds, the others later for one, with their numbers of levels
-REPORT = {"prune_global": 3, "prune_layerwise": 3, "freeze": 2, "masked": 2}
-METHODS = {**REPORT, "gradual": 2, "iterative": 2, "magnitude_rewind": 1}
-NULL_BASELINES = {"random_global": 1, "random_layerwise": 1, "small_dense": 1}
-LATER = ("gradual", "iterative", "magnitude_rewind", "random", "small_dense")
-
-
-def stages_run(result: subprocess.CompletedProcess[str], without: str = "") -> list[str]:
-    """The stages that ran, but for one, and for the page, which any parameter changes."""
-    ran = [line.split("'")[1] for line in result.stdout.splitlines() if line.startswith("Running stage")]
-    return [stage for stage in ran if stage not in (without, "report")]
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    """Every result file of a project: metrics, and the bytes of the weights."""
-    files = [p for top in ("metrics", "models", "data", "exports") for p in (folder / top).rglob("*") if p.is_file()]
-    return {str(p.relative_to(folder)): p.read_bytes() for p in files}
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A fresh copy of the project as a repository of its own, with the smallest parameters and no results."""
-    folder = tmp_path_factory.mktemp("pipeline") / "project"
-    folder.mkdir()
-    copy_checkout(folder, without=("metrics/", "dvc.lock"))
-    run("python", "-m", "stages.preset", "smoke", "--overwrite", folder=folder)
-    set_params(folder, **{section: {"levels": []} for section in LATER})
-    run("git", "init", "-q", folder=folder)
-    run("git", "add", "-A", folder=folder)
-    run("git", "commit", "-qm", "start", folder=folder)
-    return folder
+    """The report's methods for two seeds."""
+    return new_project(tmp_path_factory.mktemp("pipeline") / "project", LATER, runtime={"processes": 1})
 
 
 def test_one_command_runs_everything(project):
     result = run("dvc", "repro", folder=project)
-    assert {"baseline", *METHODS, *NULL_BASELINES} < set(stages_run(result))
+    assert {"baseline", *REPORT} < set(stages_run(result))
     assert '<h2 id="training-title">' in (project / "metrics" / "report.html").read_text(encoding="utf-8")
     assert run("git", "status", "--short", folder=project).stdout.split() == ["??", "dvc.lock", "??", "metrics/"]
     run("git", "add", "-A", folder=project)
@@ -187,23 +156,6 @@ def test_weights_of_another_shape_leave_all_results(project):
     run("git", "checkout", "-q", "params.yaml", folder=project)
 
 
-def test_a_dropped_seed_vanishes_and_methods_with_levels_appear(project):
-    run("python", "-m", "stages.preset", "smoke", "--overwrite", folder=project)
-    set_params(project, seeds=[0])
-    ran = run("dvc", "repro", folder=project)
-    assert sorted(stages_run(ran, without="export")) == sorted(["prepare", "baseline", *STAGES, "pareto"])
-    for stage in ("baseline", *REPORT):
-        assert f"{stage}, seed 0: done before" in ran.stdout
-    assert not [path for top in ("metrics", "models") for path in (project / top).glob("*/1*")]
-    rows = pd.read_csv(project / "metrics" / "frontier.csv")
-    assert set(rows["seed"]) == {0}
-    assert rows.groupby("method").size().to_dict() == METHODS | NULL_BASELINES
-    assert not rows[rows["method"].isin(NULL_BASELINES)][["eligible", "on_frontier"]].to_numpy().any()
-    assert rows[rows["method"].isin(METHODS)]["eligible"].all()
-    run("git", "add", "-A", folder=project)
-    run("git", "commit", "-qm", "one seed", folder=project)
-
-
 def test_results_are_published_and_compared(project):
     run("python", "-m", "stages.publish", "results/mine", folder=project)
     folder = project / "results" / "mine"
@@ -215,9 +167,8 @@ def test_results_are_published_and_compared(project):
     cost = json.loads((folder / "cost.json").read_text())
     per_example = cost["multiply_adds_per_example"]
     assert 0 < per_example["submitted"] < per_example["dense"]
-    assert cost["training"]["iterative"]["0"]["epochs"] == 4  # two levels of two
+    assert cost["training"]["masked"]["0"]["epochs"] == 2  # two levels of one
     assert cost["training"]["baseline"]["0"]["multiply_adds"] == 3 * per_example["dense"] * 6 * 1079
-    assert cost["training"]["iterative"]["0"]["forward_passes"] == 4 * 4 * 1079  # the teacher's too
     (folder / "mine.txt").write_text("precious")
     refused = run("python", "-m", "stages.publish", "results/mine", folder=project, check=False)
     assert "error: Expected a new folder, or one of earlier published results" in refused.stderr
@@ -243,37 +194,22 @@ def test_results_are_published_and_compared(project):
     shutil.rmtree(folder)
 
 
-def test_methods_without_levels_vanish_from_the_result(project):
-    set_params(project, **{section: {"levels": []} for section in LATER})
-    ran = run("dvc", "repro", folder=project)
-    left_out = [stage for stage in (*METHODS, *NULL_BASELINES) if stage not in REPORT]
-    assert sorted(stages_run(ran, without="export")) == sorted(["prepare", *left_out, "pareto"])
-    assert "iterative: left out, no levels" in ran.stdout
-    assert set(pd.read_csv(project / "metrics" / "frontier.csv")["method"]) == set(REPORT)
-    run("git", "add", "-A", folder=project)
-    run("git", "commit", "-qm", "the report's methods", folder=project)
-
-
 def test_dvc_s_own_commands_work(project):
     assert "submitted.score" in run("dvc", "metrics", "show", "--md", folder=project).stdout
-    run("dvc", "exp", "run", "-S", "masked.epochs=2", folder=project)
+    ran = run("dvc", "exp", "run", "-S", "pareto.gate=1.0", "-S", "pareto.axis=bytes", folder=project)
+    assert stages_run(ran) == ["prepare", "pareto", "export"]
+    assert "no operating point is above the accuracy gate" in ran.stdout
     changed = run("dvc", "params", "diff", "--md", folder=project).stdout
-    assert "masked.epochs" in changed
+    assert "pareto.gate" in changed
     assert run("dvc", "metrics", "diff", "--md", folder=project).stdout.count("\n") > 2
-    assert "masked.epochs" in run("dvc", "exp", "show", "--csv", folder=project).stdout
+    assert "pareto.gate" in run("dvc", "exp", "show", "--csv", folder=project).stdout
     run("dvc", "plots", "show", folder=project)
     page = (project / "dvc_plots" / "index.html").read_text()
     assert "pareto.png" in page
     assert "val_accuracy" in page
-    run("git", "checkout", "-q", ".", folder=project)
-    run("dvc", "checkout", folder=project)
 
 
 def test_no_point_above_the_gate_submits_the_dense_network(project):
-    set_params(project, pareto={"gate": 1.0, "axis": "bytes"})
-    result = run("dvc", "repro", folder=project)
-    assert stages_run(result) == ["prepare", "pareto", "export"]
-    assert "no operating point is above the accuracy gate" in result.stdout
     submitted = json.loads((project / "metrics" / "pareto.json").read_text())["submitted"]
     assert (submitted["method"], submitted["score"], submitted["above_gate"]) == ("baseline", 0, False)
     front = pd.read_csv(project / "metrics" / "frontier.csv").query("on_frontier").sort_values("bytes_lossless")
@@ -282,29 +218,6 @@ def test_no_point_above_the_gate_submits_the_dense_network(project):
     assert "no operating point is above the accuracy gate" in shown
     run("git", "checkout", "-q", ".", folder=project)
     run("dvc", "checkout", folder=project)
-
-
-@pytest.mark.long
-def test_a_fresh_clone_killed_in_the_middle_ends_with_the_same_bytes(project, tmp_path):
-    clone = tmp_path / "clone"
-    run("git", "clone", "-q", str(project), str(clone), folder=tmp_path)
-    log = tmp_path / "log"
-    with log.open("w") as file:
-        first = subprocess.Popen(
-            ["dvc", "repro"], cwd=clone, env=ENVIRONMENT, stdout=file, stderr=file, start_new_session=True
-        )
-        while "freeze, seed 0 1/" not in log.read_text():  # in the midst of the fourth stage
-            assert first.poll() is None, log.read_text()
-            time.sleep(0.1)
-        os.killpg(first.pid, signal.SIGKILL)
-        first.wait()
-    assert not (clone / "models" / "freeze" / "0").exists()
-    again = stages_run(run("dvc", "repro", folder=clone))
-    assert "freeze" in again
-    assert "baseline" not in again
-    assert run("git", "status", "--short", folder=clone).stdout == ""
-    for name, written in contents(clone).items():
-        assert written == (project / name).read_bytes(), name
 
 
 def test_weights_that_were_not_measured_are_not_submitted(project):

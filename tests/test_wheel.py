@@ -42,13 +42,25 @@ def test_the_new_environment_has_the_wheel_and_nothing_of_the_checkout(installed
     assert "prunefront" in run("prunefront", "--help", folder=tmp_path, PATH=installed).stdout
 
 
-def test_a_new_project_ends_with_a_frontier(installed, tmp_path):
+@pytest.fixture
+def project(installed, tmp_path):
+    """A new project of small networks."""
     (tmp_path / "here").mkdir()
     made = run("prunefront", "new", "../mine", folder=tmp_path / "here", PATH=installed).stdout
     assert made == "wrote ../mine; next: cd ../mine && prunefront inspect && dvc repro\n"
-    project = tmp_path / "mine"
-    run("prunefront", "preset", "smoke", folder=project, PATH=installed)
-    set_params(project, seeds=[0], **{section: {"levels": []} for section in LEFT_OUT})
+    run("prunefront", "preset", "smoke", folder=tmp_path / "mine", PATH=installed)
+    set_params(tmp_path / "mine", seeds=[0], **{section: {"levels": []} for section in LEFT_OUT})
+    return tmp_path / "mine"
+
+
+def test_a_new_project_prunes(installed, project):
+    run("dvc", "repro", "prune_global", folder=project, PATH=installed)
+    assert json.loads((project / "metrics" / "prune_global.json").read_text())["points"] == 3
+    assert subprocess.run(["git", "ls-files", "*.py"], cwd=project, capture_output=True, check=True).stdout == b""
+
+
+@pytest.mark.long
+def test_a_new_project_ends_with_a_frontier(installed, project):
     run("dvc", "repro", folder=project, PATH=installed)
     assert "Running stage" not in run("dvc", "repro", folder=project, PATH=installed).stdout
     rows = pd.read_csv(project / "metrics" / "frontier.csv")
@@ -58,4 +70,3 @@ def test_a_new_project_ends_with_a_frontier(installed, tmp_path):
     assert (project / "exports" / "submitted.keras").exists()
     shown = run("prunefront", "show", folder=project, PATH=installed).stdout
     assert "Pareto frontier" in shown
-    assert subprocess.run(["git", "ls-files", "*.py"], cwd=project, capture_output=True, check=True).stdout == b""
