@@ -14,7 +14,7 @@ import subprocess
 import sys
 
 from prunefront.common.machine import in_force, variables
-from prunefront.common.params import Runtime
+from prunefront.common.sections import Runtime
 
 SHAPES = ((10, 10, 1), (25, 25, 3))
 WORKER = """

@@ -15,8 +15,9 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from prunefront import InputError, global_masks, hold_masks, magnitude_masks
-from prunefront.common.params import Recipe, Training, load_params
+from prunefront.common.params import load_params
 from prunefront.common.runtime import keras
+from prunefront.common.sections import Recipe, Training
 from prunefront.data.splits import Split
 from prunefront.pipeline.points import COUNTED_OVER, FRONTIER_COLUMNS
 from prunefront.pruning.masks import count_zeros

@@ -8,8 +8,8 @@ import pytest
 from prunefront import InputError
 from prunefront.common import machine
 from prunefront.common.machine import NEEDED, in_force, is_portable, pin, processor_flags, variables
-from prunefront.common.params import Runtime
 from prunefront.common.runtime import keras
+from prunefront.common.sections import Runtime
 from prunefront.frontier.summary import made_with
 from prunefront.models.built_in import build_network
 from prunefront.models.pinned import unpinned

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from prunefront import global_masks, layerwise_masks, load_weights
-from prunefront.common.params import Freeze, Gradual, Retraining, SmallDense, Training, load_params
+from prunefront.common.params import load_params
 from prunefront.common.runtime import keras, set_up
+from prunefront.common.sections import Freeze, Gradual, Retraining, SmallDense, Training
 from prunefront.methods.freeze import freeze, layers_to_freeze
 from prunefront.methods.gradual import gradual
 from prunefront.methods.iterative import iterative

@@ -11,8 +11,8 @@ import pytest
 from keras.src.legacy.saving.legacy_h5_format import save_weights_to_hdf5_group
 
 from prunefront import InputError
-from prunefront.common.params import Model
 from prunefront.common.runtime import keras
+from prunefront.common.sections import Model
 from prunefront.data.splits import Split
 from prunefront.models.build import as_model_input, build_model, fingerprint, starting_weights
 from prunefront.models.model_files import load_model

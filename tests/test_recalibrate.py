@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from prunefront import InputError
-from prunefront.common.params import Recalibrate
 from prunefront.common.runtime import keras
+from prunefront.common.sections import Recalibrate
 from prunefront.data.splits import Split
 from prunefront.methods.recalibrate import recalibrate
 from prunefront.training.statistics import measure_statistics

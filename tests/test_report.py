@@ -332,7 +332,7 @@ def test_files_of_another_run_are_one_line():
     weights.write_bytes(content)
     intervals = pd.read_csv(INTERVALS)
     intervals.iloc[1:].to_csv(INTERVALS, index=False)
-    with pytest.raises(InputError, match=r"intervals\.csv to be of the points in .*frontier\.csv"):
+    with pytest.raises(InputError, match=r"intervals\.csv: expected the points of .*frontier\.csv"):
         results()
 
 

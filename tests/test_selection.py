@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from prunefront.common.params import Pareto
+from prunefront.common.sections import Pareto
 from prunefront.frontier.judgement import judge_optimism, list_changes, list_wins
 from prunefront.frontier.pareto import scored, select
 from prunefront.frontier.resampling import resamples

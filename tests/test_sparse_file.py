@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from prunefront import InputError, certify, load_weights, save_sparse, verify
-from prunefront.common.params import Model
+from prunefront.common.sections import Model
 from prunefront.models.build import starting_weights
 from prunefront.models.weights import load_named_weights, save_weights
 from prunefront.sparse_file import codec

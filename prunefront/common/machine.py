@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from prunefront.common.errors import InputError
-from prunefront.common.params import Runtime
+from prunefront.common.sections import Runtime
 
 COMMAND = "PRUNEFRONT_COMMAND"
 """Set in the environment of a process that runs a command of this package, and of those that it starts."""

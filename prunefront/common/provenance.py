@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from prunefront.common.errors import InputError
 from prunefront.common.files import digest, read_json, write_json
-from prunefront.common.params import NO_FILE, STAGES, Params
+from prunefront.common.params import STAGES, Params
+from prunefront.common.sections import NO_FILE
 
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field
 
 from prunefront.c_code.build import FAST, PORTABLE, Library, build, compiler
 from prunefront.common.errors import InputError, cause
-from prunefront.common.params import Model
+from prunefront.common.sections import Model
 from prunefront.data.splits import PREPARED, read_split
 from prunefront.export.formats import SUFFIXES, family
 

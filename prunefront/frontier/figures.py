@@ -17,7 +17,8 @@ from matplotlib.patheffects import withStroke
 from matplotlib.transforms import ScaledTranslation
 
 from prunefront.common.files import replacing
-from prunefront.common.params import METHODS, NULL_BASELINES, Axis
+from prunefront.common.params import METHODS, NULL_BASELINES
+from prunefront.common.sections import Axis
 from prunefront.frontier.intervals import ALL
 from prunefront.frontier.names import method_name
 from prunefront.frontier.pareto import costs, saving

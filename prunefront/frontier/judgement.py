@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from prunefront.common.params import Pareto
+from prunefront.common.sections import Pareto
 from prunefront.frontier.pareto import score
 from prunefront.frontier.selection import NOBODY, Outlook, Selection
 from prunefront.frontier.sensitivity import Stretch, over_gates, weights_above_gate

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from prunefront.common.errors import InputError
-from prunefront.common.params import Axis
+from prunefront.common.sections import Axis
 
 AXES: dict[Axis, tuple[str, ...]] = {
     "sparsity": ("sparsity",),

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from prunefront.common.params import Rule
+from prunefront.common.sections import Rule
 from prunefront.frontier.intervals import IMAGINED
 from prunefront.frontier.pareto import highest
 from prunefront.frontier.resampling import RESAMPLES, exact, resamples

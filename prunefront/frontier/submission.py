@@ -9,8 +9,9 @@ import pandas as pd
 
 from prunefront.common.errors import InputError
 from prunefront.common.files import alone, digest, replacing, write_json
-from prunefront.common.params import METHODS, NULL_BASELINES, STAGES, Params, Pareto
+from prunefront.common.params import METHODS, NULL_BASELINES, STAGES, Params
 from prunefront.common.provenance import provenance_file, read_provenance
+from prunefront.common.sections import Pareto
 from prunefront.data.splits import Split, read_class_names, read_labels, read_split
 from prunefront.frontier.confusion import NETWORKS, counted, rows_of, write_confusion
 from prunefront.frontier.figures import draw_frontier

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from prunefront.common.files import read_json
 from prunefront.common.machine import INSTRUCTIONS, is_portable
-from prunefront.common.params import Axis, Rule, Runtime
+from prunefront.common.sections import Axis, Rule, Runtime
 from prunefront.pipeline.store import SUMMARY
 
 Share = Annotated[float, Field(ge=0, le=1)]

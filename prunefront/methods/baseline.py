@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from prunefront.common.params import Baseline
+from prunefront.common.sections import Baseline
 from prunefront.pruning.masks import Weights
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from prunefront.common.params import Freeze
+from prunefront.common.sections import Freeze
 from prunefront.pruning.masks import (
     Masks,
     Weights,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from prunefront.common.params import Gradual
+from prunefront.common.sections import Gradual
 from prunefront.pruning.masks import Weights, count_false, nonzero_masks
 from prunefront.pruning.saliency import Score
 from prunefront.pruning.schedules import Ramp

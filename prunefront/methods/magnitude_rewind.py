@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from prunefront.common.params import Retraining
+from prunefront.common.sections import Retraining
 from prunefront.pruning.masks import Weights, apply_masks, further_masks
 from prunefront.pruning.saliency import Score
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from prunefront.common.params import Recalibrate
+from prunefront.common.sections import Recalibrate
 from prunefront.pruning.masks import Weights
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from prunefront.common.errors import InputError
-from prunefront.common.params import SmallDense
+from prunefront.common.sections import SmallDense
 from prunefront.pruning.masks import Weights, pruned_count
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from prunefront.common.errors import InputError, cause
-from prunefront.common.params import NO_FILE, Model
 from prunefront.common.runtime import keras
+from prunefront.common.sections import NO_FILE, Model
 from prunefront.data.batches import at_hand, converted
 from prunefront.data.splits import Split
 from prunefront.models.built_in import build_network

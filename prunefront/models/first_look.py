@@ -8,8 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from prunefront.common.errors import InputError
-from prunefront.common.params import NO_FILE, STAGES, Params
+from prunefront.common.params import STAGES, Params
 from prunefront.common.runtime import keras, set_up
+from prunefront.common.sections import NO_FILE
 from prunefront.data.batches import at_hand
 from prunefront.data.pixels import BYTES, UNIT, range_text
 from prunefront.data.splits import PixelRange, Split, channels_first, check_channels, scaled

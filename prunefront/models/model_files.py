@@ -13,9 +13,9 @@ import h5py
 
 from prunefront.common.errors import InputError, cause
 from prunefront.common.files import check_fetched
-from prunefront.common.params import NO_FILE
 from prunefront.common.patching import replaced
 from prunefront.common.runtime import keras
+from prunefront.common.sections import NO_FILE
 from prunefront.models.archives import check_weights, open_archive
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import to_hex
 
-from prunefront.common.params import Axis
+from prunefront.common.sections import Axis
 from prunefront.frontier.figures import method_styles
 from prunefront.frontier.pareto import AXES, non_dominated, pairs
 from prunefront.report.results import Results

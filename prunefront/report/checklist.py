@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple
 
 import pandas as pd
 
-from prunefront.common.params import NO_FILE, NULL_BASELINES
+from prunefront.common.params import NULL_BASELINES
+from prunefront.common.sections import NO_FILE
 from prunefront.frontier.names import method_name
 from prunefront.report.results import Results
 

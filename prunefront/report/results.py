@@ -7,15 +7,14 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from prunefront.common.errors import InputError
 from prunefront.common.files import read_json
 from prunefront.common.params import STAGES, Params
 from prunefront.export.results import read_exports
 from prunefront.frontier.confusion import read_confusion
-from prunefront.frontier.intervals import read_intervals
+from prunefront.frontier.intervals import ALL, of_points, read_intervals
 from prunefront.frontier.names import method_name
 from prunefront.frontier.summary import Summary, read_summary
-from prunefront.pipeline.store import FRONTIER, INTERVALS, load_result, load_rows, weights_folder
+from prunefront.pipeline.store import INTERVALS, load_result, load_rows, weights_folder
 from prunefront.report.layers import read_layers
 from prunefront.training.curves import curves_file, read_curves
 
@@ -120,13 +119,8 @@ def _with_intervals(
     points: pd.DataFrame, means: pd.DataFrame, intervals: pd.DataFrame
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Points and means with their intervals. Raises InputError if these are of other points."""
-    each = intervals[intervals["seeds"] != "all"].reset_index(drop=True)
-    whose = [each["method"], each["target_sparsity"], each["seeds"].astype(int)]
-    theirs = [points["method"], points["target_sparsity"], points["seed"]]
-    if len(each) != len(points) or not all((a == b).all() for a, b in zip(whose, theirs, strict=True)):
-        raise InputError(f"Expected {INTERVALS} to be of the points in {FRONTIER}; run `dvc repro`. Received: others")
-    columns = [*BOUNDS, "p_value", "told_apart", "wins"]
-    of_all = intervals[intervals["seeds"] == "all"]
+    each, columns = of_points(points, intervals), [*BOUNDS, "p_value", "told_apart", "wins"]
+    of_all = intervals[intervals["seeds"] == ALL]
     bounds = (of_all if len(of_all) else each)[["method", "target_sparsity", *BOUNDS]]
     return points.join(each[columns]), means.merge(bounds, "left", ["method", "target_sparsity"])
 

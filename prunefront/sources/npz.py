@@ -4,7 +4,7 @@ import numpy as np
 
 from prunefront.common.arrays import read_npz
 from prunefront.common.errors import InputError
-from prunefront.common.params import Data
+from prunefront.common.sections import Data
 from prunefront.data.splits import COLOURS, channels_first, check_channels
 from prunefront.sources.images import resize
 from prunefront.sources.labels import number_classes

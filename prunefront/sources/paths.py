@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from prunefront.common.errors import InputError
-from prunefront.common.params import NO_FILE, Data
+from prunefront.common.sections import NO_FILE, Data
 
 
 def own_path(params: Data, what: str) -> Path:

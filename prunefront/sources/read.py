@@ -3,7 +3,7 @@
 import numpy as np
 
 from prunefront.common.errors import InputError
-from prunefront.common.params import Data
+from prunefront.common.sections import Data
 from prunefront.data.pixels import UNIT
 from prunefront.data.splits import SPLITS
 from prunefront.sources.images import ImageFiles, images_by_class, resize

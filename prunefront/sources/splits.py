@@ -12,7 +12,7 @@ import numpy as np
 from prunefront.common.arrays import finite_in_float32
 from prunefront.common.errors import InputError
 from prunefront.common.files import replacing_folder, write_json
-from prunefront.common.params import Data
+from prunefront.common.sections import Data
 from prunefront.data.pixels import check_pixels, pixel_doubts
 from prunefront.data.splits import PREPARED, SPLITS, PixelRange, majority_doubt
 from prunefront.sources.images import ImageFiles

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from prunefront.common.errors import InputError
-from prunefront.common.params import BUILDER, NO_FILE, load_params
+from prunefront.common.params import load_params
+from prunefront.common.sections import BUILDER, NO_FILE
 from prunefront.report.vega import plots_template
 from prunefront.tools.preset import render
 from prunefront.tools.template import DEFAULT, PIPELINE, TEMPLATE, dumped, yaml

@@ -9,7 +9,7 @@ import pandas as pd
 from rich.console import Console
 
 from prunefront.common.errors import InputError
-from prunefront.common.params import Axis
+from prunefront.common.sections import Axis
 from prunefront.frontier.names import method_name
 from prunefront.frontier.pareto import AXES, non_dominated, pairs, saving
 from prunefront.frontier.summary import read_summary

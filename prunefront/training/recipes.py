@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from prunefront.common.errors import InputError
-from prunefront.common.params import Recipe, Training
 from prunefront.common.runtime import keras, tf
+from prunefront.common.sections import Recipe, Training
 from prunefront.data.batches import shuffled
 from prunefront.data.splits import Split
 from prunefront.models.layers import layers_of

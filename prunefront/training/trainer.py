@@ -8,8 +8,8 @@ from functools import cached_property
 import numpy as np
 
 from prunefront.common.errors import InputError
-from prunefront.common.params import Recipe, Training
 from prunefront.common.runtime import keras, tf
+from prunefront.common.sections import Recipe, Training
 from prunefront.data.batches import batch_size, evaluable, fingerprint, in_memory
 from prunefront.data.splits import Split
 from prunefront.models.layers import freeze_layers

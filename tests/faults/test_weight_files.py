@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from prunefront import InputError, certify, load_weights, save_masks, verify
 from prunefront.common.arrays import read_npz
-from prunefront.common.params import Model
 from prunefront.common.runtime import keras
+from prunefront.common.sections import Model
 from prunefront.common.sizes import VARIABLE
 from prunefront.models.build import build_model, starting_weights
 from prunefront.models.model_files import load_model
