@@ -58,9 +58,8 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(command)
     def guarded(*args: object, **kwargs: object) -> None:
         from prunefront.common.errors import InputError, cause
-        from prunefront.common.machine import COMMAND
+        from prunefront.common.machine import COMMAND, pin
 
-        os.environ[COMMAND] = "1"
         warnings.showwarning = _show_warning
         if any(action == "error" for action, *_ in warnings.filters):  # PYTHONWARNINGS: libraries warn of much
             warnings.resetwarnings()
@@ -68,10 +67,12 @@ def _guarded(command: Callable[..., None]) -> Callable[..., None]:
                 warnings.simplefilter("ignore", category)
         try:
             if isinstance(params := kwargs.get("params"), Path):  # before the command imports what it computes with
-                from prunefront.common.machine import pin
                 from prunefront.common.params import load_params
 
-                pin(load_params(params).runtime)
+                doubt = pin(load_params(params).runtime)
+                if doubt is not None and COMMAND not in os.environ:  # else the command that started this one said it
+                    warnings.warn(doubt, stacklevel=1)
+            os.environ[COMMAND] = "1"
             command(*args, **kwargs)
         except InputError as error:
             _fail(str(error))

@@ -5,7 +5,6 @@ import platform
 import sys
 from pathlib import Path
 
-from prunefront.common.errors import InputError
 from prunefront.common.sections import Runtime
 
 COMMAND = "PRUNEFRONT_COMMAND"
@@ -33,7 +32,7 @@ LOGS = "TF_CPP_"
 """What those of them begin with that only say what TensorFlow logs."""
 
 
-def pin(runtime: Runtime) -> None:
+def pin(runtime: Runtime) -> str | None:
     """Sets the environment of this process, and of those that it starts, before NumPy and TensorFlow read it.
 
     Where results are to be portable, what the user's environment sets counts for nothing. A process that has already
@@ -42,12 +41,16 @@ def pin(runtime: Runtime) -> None:
     Args:
         runtime: the section of the parameters.
 
-    Raises:
-        InputError: portable results are asked for, and the processor cannot make them.
+    Returns:
+        What is to be said where portable results are asked for and the processor cannot make them: then the machine
+        does as it likes, with as many threads.
     """
-    before = dict(os.environ)
+    before, doubt = dict(os.environ), None
     if runtime.portable:
-        _check_processor()
+        doubt = _processor_doubt()
+    if doubt is not None:
+        runtime = runtime.model_copy(update={"portable": False})
+    if runtime.portable:
         for name in in_force():
             del os.environ[name]
         if "glibc.cpu." in before.get("GLIBC_TUNABLES", ""):  # of which exp and sin of the C library depend
@@ -56,6 +59,7 @@ def pin(runtime: Runtime) -> None:
     has_read = "numpy" in sys.modules or "GLIBC_TUNABLES" in before.keys() - os.environ.keys()
     if has_read and os.environ != before:
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], os.environ)
+    return doubt
 
 
 def variables(runtime: Runtime) -> dict[str, str]:
@@ -74,14 +78,15 @@ def is_portable(runtime: Runtime) -> bool:
     return runtime.portable and in_force() == variables(runtime)
 
 
-def _check_processor() -> None:
+def _processor_doubt() -> str | None:
+    """What is to be said of a processor that cannot make portable results; None of one that can."""
     kind, flags = platform.machine(), processor_flags()
     if kind.lower() in ("x86_64", "amd64") and (flags is None or flags >= NEEDED):
-        return
+        return None
     lacking = f" without {', '.join(sorted(NEEDED - flags))}" if flags else ""
-    raise InputError(
-        f"runtime.portable: expected an x86-64 processor with {INSTRUCTIONS}; set runtime.portable: false, for results "
-        f"that hold on this kind of machine only. Received: {kind}{lacking}"
+    return (
+        f"runtime.portable: the results hold on this kind of machine only, {kind}{lacking}; portable ones need an "
+        f"x86-64 processor with {INSTRUCTIONS}"
     )
 
 

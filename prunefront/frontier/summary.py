@@ -122,7 +122,7 @@ class Made(Part):
     @property
     def otherwise(self) -> str:
         """What is to be said of results that are not portable."""
-        why = f", by its rounding in {', '.join(self.unpinned)}" if self.unpinned else " (runtime.portable: false)"
+        why = f", by its rounding in {', '.join(self.unpinned)}" if self.unpinned else ""
         return f"another kind of machine may give other results{why}"
 
 
