@@ -20,8 +20,8 @@ install: .venv/installed
 	@touch $@
 
 # The pipeline's long story begins first, and the other long files beside it; short ones fill the gap at the end.
-LONG := pipeline wheel examples new export optimizers_hold zeros_hold methods held_anywhere c_code streaming stale
-LONG += report publish models_hold resume recipes
+LONG := pipeline pipeline_changes wheel examples seeds optimizers_hold zeros_hold export methods streaming publish new
+LONG += network_again machine stale report models recipes
 CHOSEN := -m 'not long'
 test-all: CHOSEN := --hypothesis-profile search
 test test-all: install

@@ -13,7 +13,8 @@ from tests.helpers import workload
 @pytest.fixture(autouse=True)
 def _begin_alike() -> None:
     """Seeds, precision and deterministic operations as in a stage, whatever test was before in this process."""
-    set_up("float32", 0)
+    set_up("float32", 0)  # which searches for garbage
+    gc.freeze()  # what it has found to be in use it need not search again at the next test
 
 
 @pytest.fixture
@@ -48,8 +49,3 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     story = item.getparent(pytest.Module)
     if story is not None and item.get_closest_marker("story") and FAILED in story.stash:
         pytest.skip(f"the story ended at {story.stash[FAILED]}")
-
-
-def pytest_collection_finish() -> None:
-    """What is imported by now is no garbage: Keras searches for some whenever a test begins."""
-    gc.freeze()

@@ -101,6 +101,7 @@ def test_a_text_classifier(tmp_path):
     assert points.loc[("masked", 0.8), "val_accuracy"] > 0.8
 
 
+@pytest.mark.long
 def test_a_table_and_a_trained_model(tmp_path):
     project = walk_through("tabular.md", tmp_path)
     points, summary = results(project)
@@ -117,6 +118,7 @@ def test_a_table_and_a_trained_model(tmp_path):
     assert not any(path.endswith(".py") for path in tracked)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 def test_a_program_of_ten_lines_of_c(tmp_path):
     project = walk_through("../deploy.md", tmp_path)

@@ -209,7 +209,7 @@ def test_what_is_no_uint8_image_is_fed_as_it_is_whatever_the_range(project, caps
     assert said(capsys, project("scaling", old, x_train=IMAGES.astype(np.float32))) == ([0, 1], "")
     sequence((4,), layers.Embedding(7, 2)).save("tokens.keras")
     tokens = np.stack(np.unravel_index(np.arange(60) * 40, (7,) * 4), axis=1)  # no two rows alike
-    assert said(capsys, project("tokens", x_train=tokens)) == ([0, 1], "")
+    assert said(capsys, project("tokens", ("runtime.portable", False), x_train=tokens)) == ([0, 1], "")
 
 
 @pytest.mark.parametrize(
@@ -324,6 +324,7 @@ def test_a_saved_model_is_called_one(project, tmp_path):
     refused(new, tmp_path)
 
 
+@pytest.mark.long
 def test_published_weights_of_networks_that_do_not_scale_say_what_they_take(tmp_path):
     images = RNG.integers(0, 256, (4, 32, 32, 3), dtype=np.uint8)
     keras.applications.MobileNetV2(weights=None, input_shape=(32, 32, 3), classes=3).save_weights(

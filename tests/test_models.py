@@ -249,7 +249,7 @@ def test_builders_build_anew_and_a_change_of_their_code_is_another_network(folde
         build_model(settings(builder="gone:good"), (4,), 2)
 
 
-@pytest.mark.parametrize("suffix", [".weights.h5", ".h5"])
+@pytest.mark.parametrize("suffix", [".weights.h5", pytest.param(".h5", marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", ["MobileNetV2", "MobileNet"])  # the head is Dense, or a convolution and a Reshape
 def test_applications_take_local_weights_with_or_without_the_last_layer(folder, name, suffix):
     params = settings(application=name)

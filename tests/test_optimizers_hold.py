@@ -100,7 +100,7 @@ def run_all_ones(hold, optimizer, **compiled):
     return model.get_weights(), history.history
 
 
-@pytest.mark.parametrize("compiled", [{}, {"steps_per_execution": 2}], ids=str)
+@pytest.mark.parametrize("compiled", [{}, pytest.param({"steps_per_execution": 2}, marks=pytest.mark.long)], ids=str)
 @pytest.mark.parametrize("name", ["adam", "muon ema", "accumulation", "sgd nesterov"])
 def test_all_ones_masks_equal_plain_fit_bit_for_bit(name, compiled):
     plain, held_run = (run_all_ones(hold, OPTIMIZERS[name], **compiled) for hold in (False, True))

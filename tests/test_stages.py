@@ -110,7 +110,7 @@ def test_bad_input_is_one_line_and_status_1(tmp_path):
     (tmp_path / "params.yaml").write_text(defaults)
     assert_one_line(python("-m", "stages.masked", folder=tmp_path), "prunefront prepare")
     assert_one_line(python("-m", "stages.pareto", folder=tmp_path), "prunefront prune_global --seed 0")
-    (tmp_path / "params.yaml").write_text(defaults.replace("epochs: 15", "epocs: 15"))
+    (tmp_path / "params.yaml").write_text(defaults.replace(" epochs:", " epocs:", 1))
     assert_one_line(python("-m", "stages.baseline", folder=tmp_path), "did you mean 'epochs'?")
 
 

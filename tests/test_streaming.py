@@ -124,6 +124,7 @@ def solid_images(folder, count, side):
     return str(folder)
 
 
+@pytest.mark.long
 def test_memory_does_not_grow_with_a_folder_that_is_prepared_trained_on_and_evaluated(tmp_path):
     """What TensorFlow and a few batches take differs between machines: that is there after the first, small folder."""
     count, side = 600, 512

@@ -118,13 +118,19 @@ def run_alone(code):
     return result.stdout
 
 
-def test_xla():
+def some_then_more(*names):
+    """The first in every run, the others in the long one."""
+    return pytest.mark.parametrize("names", [names[:1], pytest.param(names[1:], marks=pytest.mark.long)], ids=str)
+
+
+@some_then_more("adamw", "muon ema", "accumulation", "loss scale")
+def test_xla(names):
     """In a process of its own: Keras does without XLA once operations are to be deterministic."""
-    code = """
+    code = f"""
 from tests.helpers import OPTIMIZERS, X, Y, compile_model, diverge_and_check, fit_and_check, held, keras, small
 keras.utils.set_random_seed(0)
-for name, steps in (("adamw", 2), ("muon ema", 1), ("accumulation", 1), ("loss scale", 1)):
-    model = compile_model(small(), OPTIMIZERS[name](), jit_compile=True, steps_per_execution=steps)
+for name in {names}:
+    model = compile_model(small(), OPTIMIZERS[name](), jit_compile=True, steps_per_execution=1 + (name == "adamw"))
     assert model.jit_compile
     model.fit(X, Y, verbose=0)
     model, masks = held(model)
@@ -135,16 +141,17 @@ print("held under XLA")
     assert "held under XLA" in run_alone(code)
 
 
-def test_two_replicas():
+@some_then_more("adamw", "muon ema", "loss scale", "sgd nesterov")  # Keras itself cannot accumulate on replicas
+def test_two_replicas(names):
     """In a process of its own: logical devices have to be made before TensorFlow starts."""
-    code = """
+    code = f"""
 from prunefront.common.runtime import keras, set_up, tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from tests.helpers import OPTIMIZERS, X, Y, compile_model, diverge_and_check, fit_and_check, held, nested, small
 strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 assert strategy.num_replicas_in_sync == 2
-for name in ("adamw", "muon ema", "loss scale", "sgd nesterov"):  # Keras itself cannot accumulate on replicas
+for name in {names}:
     set_up("float32", 0)
     with strategy.scope():
         model = compile_model(nested() if name == "adamw" else small(), OPTIMIZERS[name]())
