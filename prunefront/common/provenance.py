@@ -4,6 +4,7 @@ The provenance of `metrics/masked/0.csv` is `metrics/masked/0.provenance.json`. 
 (`dvc.yaml`), but is there for stages that are run by hand as well.
 """
 
+import functools
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -138,8 +139,15 @@ def tree_digest(path: Path) -> str:
     for file in sorted(path.rglob("*")):
         name = file.relative_to(path)
         if file.is_file() and not any(part.startswith(".") or part == "__pycache__" for part in name.parts):
-            content.update(f"{name.as_posix()}\0{digest(file)}\n".encode())
+            state = file.stat()
+            content.update(f"{name.as_posix()}\0{_digest(file.resolve(), state.st_size, state.st_mtime_ns)}\n".encode())
     return content.hexdigest()
+
+
+@functools.cache
+def _digest(path: Path, size: int, time: int) -> str:  # noqa: ARG001
+    """Read once in a process while size and time stay the same: data may be large, and each seed asks."""
+    return digest(path)
 
 
 def _names(params: Params, stage: str) -> list[str]:
