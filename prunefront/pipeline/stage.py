@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from prunefront.common.params import Params, load_params
 from prunefront.pipeline.side_by_side import PART, beside, shares
-from prunefront.pipeline.store import drop_other_seeds, other_seeds, write_no_points, write_summary
+from prunefront.pipeline.store import done_file, drop_other_seeds, other_seeds, write_no_points, write_summary
 from prunefront.pruning.masks import Weights
 
 if TYPE_CHECKING:
@@ -56,19 +56,26 @@ def _leave_out(stage: str, params: Params, seeds: Sequence[int]) -> set[str]:
 
 def _run_missing(stage: str, points: Method, params: Params, params_file: Path) -> set[str]:
     """Makes the seeds that are not done, as many at a time as the parameters say; all if none came or went."""
-    from prunefront.pipeline.done import done_before
-
-    made = _made_from(stage, params, params.seeds)
-    found = {seed: done_before(stage, seed, wanted) for seed, wanted in made.items()}
-    kept = {seed: done for seed, done in found.items() if done is not None}
-    if len(kept) == len(found) and not other_seeds([stage], params.seeds):
-        kept = {}
-    for seed in kept:
-        print(f"{stage}, seed {seed}: done before, by the same parameters, data and code")
+    kept = _kept(stage, params)
     own, *others = shares([seed for seed in params.seeds if seed not in kept], params.runtime.processes)
     with beside(_module(points), params_file, others):
-        names = _run(stage, points, params, {seed: made[seed] for seed in own})
-    return names.union(*(done.names for done in kept.values()))
+        names = _run(stage, points, params, _made_from(stage, params, own))
+    return names.union(*kept.values())
+
+
+def _kept(stage: str, params: Params) -> dict[int, set[str]]:
+    """The seeds that are done and stay, each with the names of its folders in `models/`."""
+    if not any(done_file(stage, seed).exists() for seed in params.seeds):
+        return {}  # which takes no TensorFlow: that the processes import at the same time
+    from prunefront.pipeline.done import done_before
+
+    found = {seed: done_before(stage, seed, made) for seed, made in _made_from(stage, params, params.seeds).items()}
+    kept = {seed: done.names for seed, done in found.items() if done is not None}
+    if len(kept) == len(found) and not other_seeds([stage], params.seeds):
+        return {}
+    for seed in kept:
+        print(f"{stage}, seed {seed}: done before, by the same parameters, data and code")
+    return kept
 
 
 def _made_from(stage: str, params: Params, seeds: Sequence[int]) -> dict[int, str]:
