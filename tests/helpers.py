@@ -15,6 +15,7 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from prunefront import InputError, global_masks, hold_masks, magnitude_masks
+from prunefront.common.machine import without_16_bits
 from prunefront.common.params import load_params
 from prunefront.common.runtime import keras
 from prunefront.common.sections import Recipe, Training
@@ -23,6 +24,9 @@ from prunefront.pipeline.points import COUNTED_OVER, FRONTIER_COLUMNS
 from prunefront.pruning.masks import count_zeros
 from prunefront.training.held_step import assert_held
 
+needs_16_bits = pytest.mark.skipif(
+    without_16_bits() is not None, reason=f"TensorFlow does not compute in 16 bits with {without_16_bits()}"
+)
 ROOT = Path(__file__).parent.parent
 layers, optimizers = keras.layers, keras.optimizers
 ENVIRONMENT = {

@@ -6,9 +6,10 @@ import shutil
 
 import pytest
 
+from prunefront import InputError
 from prunefront.common import machine
 from prunefront.common.machine import NEEDED, in_force, is_portable, pin, processor_flags, variables
-from prunefront.common.runtime import keras
+from prunefront.common.runtime import keras, set_up
 from prunefront.common.sections import Runtime
 from prunefront.frontier.summary import made_with
 from prunefront.models.built_in import build_network
@@ -155,3 +156,25 @@ def test_layers_that_no_setting_pins_are_named():
     assert unpinned(keras.Sequential([words, inner, layers.Dense(2)])) == ["LSTM"]
     assert unpinned(keras.Model(words, keras.ops.matmul(words, keras.ops.transpose(words, (0, 2, 1))))) == ["Matmul"]
     assert unpinned(Subclassed()) == ["Subclassed, a layer of your own"]
+
+
+@pytest.mark.parametrize(
+    ("environment", "flags", "told"),
+    [
+        ({"ONEDNN_MAX_CPU_ISA": "AVX2"}, {"avx2", "avx512f"}, "ONEDNN_MAX_CPU_ISA=AVX2"),
+        ({"DNNL_MAX_CPU_ISA": "sse41"}, {"avx2", "avx512f"}, "DNNL_MAX_CPU_ISA=sse41"),
+        ({"ONEDNN_MAX_CPU_ISA": "AVX512_CORE"}, {"avx2", "avx512f"}, None),
+        ({"ONEDNN_MAX_CPU_ISA": "AVX2", "TF_ENABLE_ONEDNN_OPTS": "0"}, {"avx2", "avx512f"}, None),
+        ({"ONEDNN_MAX_CPU_ISA": "AVX2"}, {"avx2"}, None),
+        ({}, {"avx2", "avx512f"}, None),
+    ],
+)
+def test_16_bits_that_would_end_the_process_are_refused(environment, flags, told, monkeypatch):
+    monkeypatch.setattr(os, "environ", environment)
+    monkeypatch.setattr(machine, "processor_flags", lambda: frozenset(flags))
+    assert machine.without_16_bits() == told
+    if told is not None:
+        with pytest.raises(
+            InputError, match=rf"precision: float32, or {told} unset. Received: precision: mixed_bfloat16"
+        ):
+            set_up("mixed_bfloat16", 0)

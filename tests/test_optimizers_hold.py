@@ -14,6 +14,7 @@ from tests.helpers import (
     diverge_and_check,
     fit_and_check,
     held,
+    needs_16_bits,
     optimizers,
     small,
 )
@@ -64,7 +65,10 @@ def test_ways_to_compile_and_fit(name):
     fit_and_check(compile_model(model, optimizers.AdamW(0.05), **compiled), masks, **as_model_input)
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16", "float64", "bfloat16"])
+@pytest.mark.parametrize(
+    "policy",
+    ["float64", *(pytest.param(p, marks=needs_16_bits) for p in ("mixed_float16", "mixed_bfloat16", "bfloat16"))],
+)
 def test_precisions(policy):
     set_up(policy, 0)
     model, masks = held(small())

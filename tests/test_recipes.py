@@ -12,7 +12,7 @@ from prunefront.models.outputs import LOGITS, Outputs
 from prunefront.training.progress import Progress
 from prunefront.training.recipes import augmented, distil, learning_rate, scale_dropout
 from prunefront.training.trainer import Trainer, compile_classifier
-from tests.helpers import IMAGES, PLAIN, RNG, TRAINING, recipe
+from tests.helpers import IMAGES, PLAIN, RNG, TRAINING, needs_16_bits, recipe
 
 
 def test_learning_rates_by_hand():
@@ -85,7 +85,9 @@ def test_distillation_by_hand():
     np.testing.assert_allclose(teacher.get_weights()[0][0], [2 * np.log(3), 0])
 
 
-@pytest.mark.parametrize("dtype", ["float64", "mixed_bfloat16", "float16"])
+@pytest.mark.parametrize(
+    "dtype", ["float64", *(pytest.param(dtype, marks=needs_16_bits) for dtype in ("mixed_bfloat16", "float16"))]
+)
 @pytest.mark.parametrize("activation", ["linear", "softmax", "sigmoid"])
 def test_outputs_of_any_type_are_distilled(dtype, activation):
     def build():

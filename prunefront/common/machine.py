@@ -14,6 +14,9 @@ INSTRUCTIONS = "AVX2"
 NEEDED = frozenset({"avx2", "fma", "f16c", "bmi1", "bmi2", "movbe"})
 """The flags of a processor that has it, as Linux names them."""
 
+BELOW_AVX512 = frozenset({"SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2"})
+"""What oneDNN may be held to that computes nothing in 16 bits."""
+
 PORTABLE = {
     "CUDA_VISIBLE_DEVICES": "-1",  # no GPU
     "NPY_ENABLE_CPU_FEATURES": "X86_V3",  # NumPy's loops: AVX2 and FMA, of its builds for more none
@@ -88,6 +91,17 @@ def _processor_doubt() -> str | None:
         f"runtime.portable: the results hold on this kind of machine only, {kind}{lacking}; portable ones need an "
         f"x86-64 processor with {INSTRUCTIONS}"
     )
+
+
+def without_16_bits() -> str | None:
+    """The setting of the environment with which TensorFlow ends the process at its first step in 16 bits, if any.
+
+    TensorFlow goes by what the processor has, and oneDNN, which then computes, by what it may use of that.
+    """
+    held = next((name for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA") if os.environ.get(name)), None)
+    low = held is not None and os.environ[held].upper() in BELOW_AVX512
+    used = os.environ.get("TF_ENABLE_ONEDNN_OPTS") != "0" and "avx512f" in (processor_flags() or ())
+    return f"{held}={os.environ[held]}" if held is not None and low and used else None
 
 
 def processor_flags() -> frozenset[str] | None:

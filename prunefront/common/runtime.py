@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from prunefront.common.errors import InputError, cause
-from prunefront.common.machine import COMMAND
+from prunefront.common.machine import COMMAND, without_16_bits
 
 # before Keras is imported; an empty one would leave the choice to the user's keras.json
 BACKEND = os.environ.get("KERAS_BACKEND") or "tensorflow"
@@ -94,7 +94,12 @@ def set_up(precision: str, seed: int) -> None:
     Args:
         precision: a Keras dtype policy, "float32" or "mixed_bfloat16".
         seed: in [0, 2**32).
+
+    Raises:
+        InputError: TensorFlow would end the process in this precision.
     """
+    if "16" in precision and (held := without_16_bits()) is not None:
+        raise InputError(f"Expected precision: float32, or {held} unset. Received: precision: {precision}")
     keras.backend.clear_session()  # so that new layers have the names that they have in a process of their own
     keras.config.set_floatx("float32")
     keras.config.set_epsilon(1e-7)
