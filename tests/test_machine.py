@@ -174,7 +174,5 @@ def test_16_bits_that_would_end_the_process_are_refused(environment, flags, told
     monkeypatch.setattr(machine, "processor_flags", lambda: frozenset(flags))
     assert machine.without_16_bits() == told
     if told is not None:
-        with pytest.raises(
-            InputError, match=rf"precision: float32, or {told} unset. Received: precision: mixed_bfloat16"
-        ):
+        with pytest.raises(InputError, match=rf"float32, or {told} unset. Received: precision: mixed_bfloat16"):
             set_up("mixed_bfloat16", 0)
