@@ -1,5 +1,6 @@
 """The architecture: which folder may import which, what stays free of TensorFlow, and who knows the command line."""
 
+import os
 import re
 import subprocess
 import sys
@@ -118,3 +119,15 @@ def test_what_is_said_to_import_no_tensorflow_does_not():
     code = "import importlib, sys\nfor name in sys.argv[1:]:\n    importlib.import_module(name)\n"
     code += "    assert not {'tensorflow', 'keras'} & set(sys.modules), name"
     subprocess.run([sys.executable, "-c", code, *names], cwd=ROOT, check=True)
+
+
+@pytest.mark.parametrize("variable", [{}, {"PRUNEFRONT_COMMAND": "1"}], ids=["a program of the user's", "a command"])
+def test_commands_import_no_more_of_keras_than_they_need(variable):
+    code = "import gc, sys\nfrom prunefront.common.runtime import keras\n"
+    code += "print(gc.isenabled(), {'sklearn', 'matplotlib'} & set(sys.modules) == set(), gc.get_freeze_count() > 0)\n"
+    code += "import matplotlib, sklearn"  # which whoever wants them still finds
+    environment = {name: value for name, value in os.environ.items() if name != "PRUNEFRONT_COMMAND"} | variable
+    ran = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, check=True, capture_output=True, text=True
+    )
+    assert ran.stdout.split() == ["True", str(bool(variable)), str(bool(variable))]
