@@ -66,9 +66,11 @@ def python(*arguments: str, folder: Path = ROOT, **variables: str) -> subprocess
 
 def assert_one_line(result: subprocess.CompletedProcess[str], message: str) -> None:
     assert result.returncode == 1
-    assert len(result.stderr.strip().splitlines()) == 1, result.stderr
-    assert result.stderr.startswith("error: ")
-    assert message in result.stderr
+    lines = result.stderr.strip().splitlines()
+    said = [line for line in lines if not line.startswith("warning: runtime.portable")]  # of a machine without AVX2
+    assert len(said) == 1, result.stderr
+    assert said[0].startswith("error: ")
+    assert message in said[0]
 
 
 def edited(folder: Path, *edits: tuple[str, object]) -> Path:
