@@ -21,6 +21,7 @@ from prunefront.common.sections import (
     Freeze,
     Gradual,
     Levels,
+    Masked,
     Model,
     Pareto,
     Prune,
@@ -85,7 +86,7 @@ class Params(Section):
     prune: Prune
     recalibrate: Recalibrate
     freeze: Freeze
-    masked: Retraining
+    masked: Masked
     gradual: Gradual
     iterative: Retraining
     magnitude_rewind: Retraining | None = None

@@ -216,6 +216,13 @@ class Retraining(Levels, Training):
 
 class Freeze(Retraining):
     frozen_share: Share
+    order: Literal["global", "layers"] = "global"
+    step: Fraction = 0.1
+    caps: Annotated[tuple[Fraction, ...], Field(min_length=1)] = (0.99, 0.95, 0.7)
+
+
+class Masked(Retraining):
+    patience: Epochs = 0
 
 
 class Gradual(Retraining):

@@ -101,6 +101,11 @@ class Run:
         return [weight.prunable for weight in self.weights]
 
     @property
+    def prunable_kernels(self) -> list[bool]:
+        """For each weight array whether it is a kernel, or embeddings, that may be pruned."""
+        return [weight.prunable and weight.kernel for weight in self.weights]
+
+    @property
     def layer_numbers(self) -> list[int]:
         """For each weight array the number of its layer."""
         return [weight.number for weight in self.weights]

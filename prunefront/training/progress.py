@@ -35,6 +35,11 @@ class Progress:
     ) -> None:
         self.bar.stop()
 
+    def expect(self, total: int) -> None:
+        """Another number of steps than was thought at first."""
+        self.total = total
+        self.bar.update(self.task, total=total)
+
     def advance(self, text: str, steps: int = 1) -> None:
         """A step, or several, are done; `text` describes it."""
         self.bar.advance(self.task, steps)

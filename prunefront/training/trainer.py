@@ -95,7 +95,8 @@ class Trainer:
 
         Args:
             start: weights in model order to start from; None starts from random ones.
-            settings: epochs, batch size, learning rate. The optimizer is always a new one.
+            settings: epochs, batch size, learning rate; where there is one, `patience`: after so many epochs without a
+                better one the fit ends. The optimizer is always a new one.
             masks: weights to hold at zero, see `hold_masks`.
             frozen: numbers of layers (see `WeightInfo`) that are not trained.
             ramp: prunes the model further while it trains; the best epoch is one of those after it.
@@ -138,7 +139,7 @@ class Trainer:
             found = self.finished.load(key)
             if found is not None:
                 results, seconds, curve = found
-                self._spent(settings, seconds)
+                self._spent(len(curve), seconds)
                 self.curves.append((label or "dense", curve))
                 self.progress.advance(f"{label}: trained before the stage was interrupted", settings.epochs)
                 return results
@@ -158,7 +159,10 @@ class Trainer:
         begun = time.monotonic()
         self._fit(model, settings, ramp, kept, label)
         seconds = time.monotonic() - begun
-        self._spent(settings, seconds)
+        epochs = len(kept.curve)
+        if epochs < settings.epochs:
+            self.progress.advance(f"{label}: no better epoch any more", settings.epochs - epochs)
+        self._spent(epochs, seconds)
         self.curves.append((label or "dense", kept.curve))
         results = [model.get_weights(), *kept.weights]
         if self.finished is not None:
@@ -199,9 +203,9 @@ class Trainer:
     def _data(self) -> list[str]:
         return [fingerprint(self.train), fingerprint(self.validation)]
 
-    def _spent(self, settings: Training, seconds: float) -> None:
-        self.cost.epochs += settings.epochs
-        images = settings.epochs * len(self.train.y)
+    def _spent(self, epochs: int, seconds: float) -> None:
+        self.cost.epochs += epochs
+        images = epochs * len(self.train.y)
         self.cost.images += images
         self.cost.forward_passes += images * (3 if self.teacher is None else 4)
         self.cost.seconds += seconds
@@ -217,7 +221,7 @@ class Trainer:
         best = keras.callbacks.EarlyStopping(
             "val_accuracy",
             mode="max",
-            patience=settings.epochs,
+            patience=getattr(settings, "patience", 0) or settings.epochs,
             restore_best_weights=True,
             start_from_epoch=0 if ramp is None else ramp.epochs,
         )
