@@ -12,10 +12,11 @@ from prunefront import InputError
 from prunefront.common.runtime import keras, set_up
 from prunefront.common.sections import Freeze, Masked, Training
 from prunefront.data.splits import Split
-from prunefront.methods.freeze_layers import Step, freeze_layers, plan
+from prunefront.methods.freeze_layers import freeze_layers
 from prunefront.models.layers import describe_weights
 from prunefront.pruning.masks import apply_masks, count_zeros, nonzero_masks, pruned_count
 from prunefront.pruning.saliency import magnitude
+from prunefront.pruning.walk import Step, plan, reachable
 from prunefront.training.progress import Progress
 from prunefront.training.trainer import Trainer
 from tests.helpers import PLAIN, X, Y, layers
@@ -50,6 +51,7 @@ def test_caps_go_by_the_order_and_the_last_one_repeats():
 
 
 def test_a_level_beyond_the_caps_is_one_line():
+    assert reachable({0: 20, 1: 20}, settings((0.5,), 0.5, (0.8, 0.5))) == 16 + 10
     with pytest.raises(InputError, match=r"freeze.levels: expected at most 0.6500, .*freeze.caps.*Received: 0.7"):
         plan({0: 20, 1: 20}, settings((0.5, 0.7), 0.5, (0.8, 0.5)), 40)
 

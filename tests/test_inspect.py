@@ -150,3 +150,10 @@ def test_levels_that_a_pruned_network_is_past_are_named(inspect, tmp_path):
     )
     assert f"there are {zeros} zeros already" in cells(printed, "freeze")[-1]
     assert cells(printed, "freeze")[-1].startswith("0.25")
+
+
+def test_levels_beyond_the_caps_of_a_walk_through_the_layers_are_named(inspect):
+    levels, walk = ("freeze.levels", [0.5, 0.9]), (("freeze.order", "layers"), ("freeze.caps", [0.5]))
+    told = "0.5, 0.9: freeze.caps keep more"
+    assert cells(inspect("begun", levels, *walk), "freeze")[-1] == told
+    assert told not in inspect("begun", levels)

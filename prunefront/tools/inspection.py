@@ -30,6 +30,7 @@ from prunefront.pruning.masks import (
     pruned_count,
 )
 from prunefront.pruning.saliency import ALLOCATIONS, Sparing
+from prunefront.pruning.walk import reachable
 from prunefront.sources.read import load
 from prunefront.sources.splits import doubts
 
@@ -163,6 +164,8 @@ def _level_table(subject: Subject, counts: Counts) -> Table:
         above = [f"{level:g}" for level, z in zip(levels, zeros, strict=True) if z > room]
         why = [f"{', '.join(below)}: there are {present:,} zeros already"] if below else []
         why += [f"{', '.join(above)}: prune.floor keeps more"] if above else []
+        capped = [f"{level:g}" for level, z in zip(levels, zeros, strict=True) if z > _walk(subject, method, room)]
+        why += [f"{', '.join(capped)}: freeze.caps keep more"] if capped and not above else []
         limit = most / max(1, counts.trainable_parameters)
         table.add_row(method, str(len(levels)), f"{first:.4%}", f"{last:.4%}", f"{limit:.4%}", "; ".join(why))
     return table
@@ -190,6 +193,19 @@ def _room(subject: Subject) -> list[int]:
     """How many weights of each prunable array may go, once it is trained."""
     floor = subject.params.prune.floor
     return [max(0, math.prod(weight.shape) - floor) for weight in subject.weights if weight.prunable]
+
+
+def _walk(subject: Subject, method: str, room: int) -> int:
+    """How many weights a method that walks the layers may remove; of any other so many as there is room for."""
+    settings = subject.params.freeze
+    if method != "freeze" or settings.order != "layers":
+        return room
+    sizes: dict[int, int] = {}
+    for weight in subject.weights:
+        if weight.prunable and weight.kernel:
+            size = max(0, math.prod(weight.shape) - subject.params.prune.floor)
+            sizes[weight.number] = sizes.get(weight.number, 0) + size
+    return reachable(sizes, settings)
 
 
 def _warnings(subject: Subject, counts: Counts) -> Iterator[str]:
