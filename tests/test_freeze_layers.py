@@ -117,11 +117,11 @@ def test_what_is_frozen_keeps_its_bits_and_levels_are_exact(trained, monkeypatch
 
 
 def test_a_fit_ends_when_no_epoch_is_better_any_more(trained):
-    patient = Masked(levels=(0.5,), allocation="global", patience=2, **{**TRAINING, "epochs": 30})
-    (masks,) = [nonzero_masks(apply_masks(trained.dense, [w > 0 for w in trained.dense]), trained.prunable)]
+    unmoved = TRAINING | {"epochs": 30, "learning_rate": 1e-30}  # nothing changes, the first epoch is the best
+    patient = Masked(levels=(0.5,), allocation="global", patience=2, **unmoved)
+    masks = nonzero_masks(apply_masks(trained.dense, [w > 0 for w in trained.dense]), trained.prunable)
     spent = trained.trainer.cost.epochs
-    lost = Masked(**{**patient.model_dump(), "learning_rate": 1e-30})  # nothing changes, the first epoch is the best
-    trained.trainer.fit(trained.dense, lost, masks=masks)
+    trained.trainer.fit(trained.dense, patient, masks=masks)
     assert trained.trainer.cost.epochs - spent == 3
     _, curve = trained.trainer.curves[-1]
     assert len(curve) == 3

@@ -48,9 +48,8 @@ def pin(runtime: Runtime) -> str | None:
         What is to be said where portable results are asked for and the processor cannot make them: then the machine
         does as it likes, with as many threads.
     """
-    before, doubt = dict(os.environ), None
-    if runtime.portable:
-        doubt = _processor_doubt()
+    before = dict(os.environ)
+    doubt = _processor_doubt() if runtime.portable else None
     if doubt is not None:
         runtime = runtime.model_copy(update={"portable": False})
     if runtime.portable:

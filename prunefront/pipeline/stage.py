@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -56,22 +56,28 @@ def _leave_out(stage: str, params: Params, seeds: Sequence[int]) -> set[str]:
 
 def _run_missing(stage: str, points: Method, params: Params, params_file: Path) -> set[str]:
     """Makes the seeds that are not done, as many at a time as the parameters say; all if none came or went."""
-    kept = _kept(stage, params)
+    begun = any(done_file(stage, seed).exists() for seed in params.seeds)
+    made = _made_from(stage, params, params.seeds) if begun else {}
+    kept = _kept(stage, made) if begun else {}
     own, *others = shares([seed for seed in params.seeds if seed not in kept], params.runtime.processes)
     with beside(_module(points), params_file, others):
-        names = _run(stage, points, params, _made_from(stage, params, own))
+        made = made or _made_from(stage, params, own)  # only now: all processes import TensorFlow at the same time
+        names = _run(stage, points, params, {seed: made[seed] for seed in own})
     return names.union(*kept.values())
 
 
-def _kept(stage: str, params: Params) -> dict[int, set[str]]:
-    """The seeds that are done and stay, each with the names of its folders in `models/`."""
-    if not any(done_file(stage, seed).exists() for seed in params.seeds):
-        return {}  # which takes no TensorFlow: that the processes import at the same time
+def _kept(stage: str, made: Mapping[int, str]) -> dict[int, set[str]]:
+    """The seeds that are done and stay, each with the names of its folders in `models/`.
+
+    Args:
+        stage: its name.
+        made: for each of all seeds what it would be made from, see `done.made_from`.
+    """
     from prunefront.pipeline.done import done_before
 
-    found = {seed: done_before(stage, seed, made) for seed, made in _made_from(stage, params, params.seeds).items()}
+    found = {seed: done_before(stage, seed, wanted) for seed, wanted in made.items()}
     kept = {seed: done.names for seed, done in found.items() if done is not None}
-    if len(kept) == len(found) and not other_seeds([stage], params.seeds):
+    if len(kept) == len(found) and not other_seeds([stage], tuple(made)):
         return {}
     for seed in kept:
         print(f"{stage}, seed {seed}: done before, by the same parameters, data and code")
