@@ -36,6 +36,11 @@ def test_stage_command_and_file_go_by_one_name(stage):
     )
 
 
+def test_the_lock_knows_the_stages_of_the_pipeline_and_no_others():
+    """DVC keeps what it locked of stages that are gone, and reads and writes it all again after every stage."""
+    assert set(YAML(typ="safe").load((ROOT / "dvc.lock").read_text())["stages"]) == set(PIPELINE)
+
+
 def test_the_last_stage_depends_on_every_method():
     deps = {dep.removeprefix("metrics/") for dep in PIPELINE["pareto"]["deps"] if dep.startswith("metrics/")}
     assert deps == {"prepare.provenance.json", "baseline", *STAGES}
