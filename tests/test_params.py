@@ -37,7 +37,7 @@ from tests.helpers import ROOT, edited
         ("seeds", [], r"seeds: .*at least 1"),
         ("seeds", [1, 1], r"each seed once"),
         ("masked.levels", [0.2], r"masked.levels: expected no level below"),
-        ("freeze.levels", [0.6], r"masked.levels: expected no level below the first of freeze.levels, 0.6"),
+        ("freeze.levels", [0.8], r"masked.levels: expected no level below the first of freeze.levels, 0.8"),
         ("prune.levels", [0.6, 0.9], r"freeze.levels: expected no level below the first of prune.levels, 0.6"),
         ("pareto.methods", ["masked"], r"unknown parameter 'pareto.methods': expected one of gate"),
         ("model.weights", "", r"model.weights: expected a path; inputs/none stands for none"),
@@ -118,7 +118,7 @@ def test_parameters_from_before_something_was_added_go_on_to_load(tmp_path):
 
 def test_a_missing_parameter_is_named(tmp_path):
     path = edited(tmp_path)
-    path.write_text(path.read_text().replace("  batch_size: 32", "  # batch_size: 32", 1))
+    path.write_text(path.read_text().replace("  batch_size: 64", "  # batch_size: 64", 1))
     with pytest.raises(InputError, match=r"missing parameter 'baseline.batch_size'"):
         load_params(path)
 

@@ -171,11 +171,12 @@ def _parameters(subject: Ingredients, code: Path) -> str:
 def _about(params: Any, subject: Ingredients, code: Path) -> None:
     """Puts model and data into the parameters, in place, so that the comments stay."""
     model, data = params["model"], params["data"]
-    if any(
-        (subject.model, subject.builder, subject.application, subject.data)
-    ):  # it may take hours: one seed at first,
-        params["runtime"].update(portable=False, threads=None, processes=1)  # and the whole machine
-        del params["seeds"][1:]
+    if any((subject.model, subject.builder, subject.application, subject.data)):
+        params["runtime"].update(portable=False, threads=None, processes=1)  # it may take hours: the whole machine,
+        del params["seeds"][1:]  # and one seed at first
+        for section in params.values():
+            if "learning_rate" in section:
+                section["learning_rate"] = 0.001  # Adam's own: the default's rates are those of a small network
     if subject.model is not None:
         model["path"] = _absolute(subject.model)
     model["builder"], model["application"], model["code"] = subject.builder, subject.application, str(code)
