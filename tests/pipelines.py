@@ -7,9 +7,9 @@ from tests.helpers import copy_checkout, run, set_params
 
 # the methods of the report, the others and the null baselines, with their numbers of levels in the preset `smoke`
 REPORT = {"prune_global": 3, "prune_layerwise": 3, "freeze": 2, "masked": 2}
-METHODS = {**REPORT, "gradual": 2, "iterative": 2, "magnitude_rewind": 1}
+METHODS = {**REPORT, "gradual": 2, "iterative": 2, "magnitude_rewind": 1, "regrow": 2}
 NULL_BASELINES = {"random_global": 1, "random_layerwise": 1, "small_dense": 1}
-LATER = ("gradual", "iterative", "magnitude_rewind", "random", "small_dense")
+LATER = ("gradual", "iterative", "magnitude_rewind", "regrow", "random", "small_dense")
 """The sections of what is none of the report's methods."""
 
 

@@ -35,7 +35,7 @@ from tests.helpers import ROOT, edited, set_params
 
 layers = keras.layers
 PARAMS = Path("params.yaml")
-OTHERS = ("gradual", "iterative", "random", "small_dense", "recalibrate", "magnitude_rewind")
+OTHERS = ("gradual", "iterative", "random", "small_dense", "recalibrate", "magnitude_rewind", "regrow")
 
 
 @pytest.fixture(scope="module")

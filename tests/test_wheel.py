@@ -13,7 +13,7 @@ import pytest
 
 from tests.helpers import ENVIRONMENT, copy_checkout, run, set_params
 
-LEFT_OUT = ("freeze", "masked", "gradual", "iterative", "magnitude_rewind", "random", "small_dense")
+LEFT_OUT = ("freeze", "masked", "gradual", "iterative", "magnitude_rewind", "regrow", "random", "small_dense")
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,7 @@ from prunefront.common.sections import (
     Recalibrate,
     Recipe,
     RecipeName,
+    Regrow,
     Retraining,
     Runtime,
     Section,
@@ -64,6 +65,7 @@ STAGES = {
     "gradual": Stage("gradual", "gradual magnitude"),
     "iterative": Stage("iterative", "iterative magnitude"),
     "magnitude_rewind": Stage("magnitude_rewind", "magnitude rewinding", rewinds=True),
+    "regrow": Stage("regrow", "gradual with regrowth"),
     "random_global": Stage("random", "random masks, global", null_baseline=True),
     "random_layerwise": Stage("random", "random masks, layerwise", null_baseline=True),
     "small_dense": Stage("small_dense", "small dense network", null_baseline=True),
@@ -90,6 +92,7 @@ class Params(Section):
     gradual: Gradual
     iterative: Retraining
     magnitude_rewind: Retraining | None = None
+    regrow: Regrow | None = None
     random: RandomMasks
     small_dense: SmallDense
     pareto: Pareto

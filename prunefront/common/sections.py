@@ -239,6 +239,10 @@ class Gradual(Retraining):
         return self
 
 
+class Regrow(Gradual):
+    share: Share = 0.3
+
+
 class RandomMasks(Levels, Training):
     pass
 

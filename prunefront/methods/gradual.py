@@ -13,7 +13,12 @@ if TYPE_CHECKING:
 
 
 def gradual(
-    start: Weights, trainer: "Trainer", settings: Gradual, score: Score, prunable: Sequence[bool]
+    start: Weights,
+    trainer: "Trainer",
+    settings: Gradual,
+    score: Score,
+    prunable: Sequence[bool],
+    regrown: float = 0.0,
 ) -> Iterator[tuple[float, Weights]]:
     """Walks the levels upwards, each from the weights of the one before.
 
@@ -27,12 +32,13 @@ def gradual(
         settings: the levels, the ramp and how to retrain.
         score: the saliency score.
         prunable: for each weight array whether it may be pruned.
+        regrown: see `Ramp`.
     """
     weights = start
     pool = sum(w.size for w, flag in zip(weights, prunable, strict=True) if flag)
     for level in settings.levels:
         present = nonzero_masks(weights, prunable)
         initial = min(level, count_false(present) / pool)
-        ramp = Ramp(initial, level, settings.ramp_epochs, settings.ramp_steps, score, tuple(prunable))
+        ramp = Ramp(initial, level, settings.ramp_epochs, settings.ramp_steps, score, tuple(prunable), regrown)
         weights = trainer.fit(weights, settings, masks=present, ramp=ramp, label=f"{level:.2%}")
         yield level, weights

@@ -1,5 +1,6 @@
 """Sparsity as a function of the training step."""
 
+import math
 from dataclasses import dataclass
 
 from prunefront.common.errors import InputError
@@ -18,6 +19,8 @@ class Ramp:
         every: training steps between two updates of the masks.
         score: what is pruned first, a function at the top level of a module.
         prunable: for each weight array whether it may be pruned.
+        regrown: share of the kept weights of each array that other ones take the place of at the first update, in
+            [0, 1]; it falls to 0 along half a cosine.
     """
 
     initial: float
@@ -26,11 +29,20 @@ class Ramp:
     every: int
     score: Score
     prunable: tuple[bool, ...]
+    regrown: float = 0.0
+
+    def updates(self, steps: int) -> list[int]:
+        """The training steps, of a ramp of `steps` steps, before which the masks are updated; the last is its end."""
+        return [*range(0, steps, self.every), steps]
 
     def masks(self, weights: Weights, step: int, steps: int) -> Masks:
         """The masks from training step `step` on, of a ramp of `steps` steps; weights that are sparser keep theirs."""
         sparsity = cubic_sparsity(step, steps, self.initial, self.final)
         return further_masks(weights, sparsity, self.prunable, self.score)
+
+    def moving(self, step: int, steps: int) -> float:
+        """The share of the kept weights that moves at training step `step`, none at the end of the ramp."""
+        return self.regrown * (1 + math.cos(math.pi * step / steps)) / 2 if step < steps else 0.0
 
 
 def cubic_sparsity(step: int, steps: int, initial: float, final: float) -> float:

@@ -85,7 +85,7 @@ def _context(results: Results) -> Found:
     """Magnitude pruning is from before 2010 (Janowsky 1989); the others' years are those of their papers."""
     ran = set(results.points["method"])
     magnitude = _named(ran & {"prune_global", "prune_layerwise"})
-    years = {"gradual": 2017, "iterative": 2020, "magnitude_rewind": 2020}
+    years = {"gradual": 2017, "iterative": 2020, "magnitude_rewind": 2020, "regrow": 2021}
     recent = [f"{method_name(stage)} ({year})" for stage, year in years.items() if stage in ran]
     found = [*([f"magnitude: {magnitude}"] if magnitude else []), *([f"later: {', '.join(recent)}"] if recent else [])]
     if not found:

@@ -137,12 +137,23 @@ def prune_further(model: "keras.Model", masks: Sequence[np.ndarray], *, allow_em
     The compiled training step and the optimizer go on as they are. Arguments and errors are those of `hold_masks`; a
     model that is not held, or not adjustable, is an InputError too.
     """
+    holder = _adjustable(model)
+    holder.adjust(_checked_masks(model, masks, allow_empty_layers))
+
+
+def move_masks(model: "keras.Model", masks: Sequence[np.ndarray], *, allow_empty_layers: bool = False) -> None:
+    """`prune_further` by masks that may bring weights back: these begin at zero, and so do their moving averages."""
+    holder = _adjustable(model)
+    holder.adjust(_checked_masks(model, masks, allow_empty_layers, may_revive=True))
+
+
+def _adjustable(model: "keras.Model") -> Holder:
     _check_model(model)
     holder = holder_of(model)
     if holder is None or not holder.adjustable:
         raise InputError("Expected a model under hold_masks(..., adjustable=True). Received: one that is not")
     holder.check_variables()
-    holder.adjust(_checked_masks(model, masks, allow_empty_layers))
+    return holder
 
 
 def held_masks(model: "keras.Model") -> Masks | None:
@@ -164,8 +175,10 @@ def _check_built(model: "keras.Model") -> None:
     check_not_quantized(model, "the model")
 
 
-def _checked_masks(model: "keras.Model", masks: Sequence[np.ndarray], allow_empty_layers: bool) -> Masks:
-    """The masks, after a check that they fit, prune no less than before, and leave something of each layer."""
+def _checked_masks(
+    model: "keras.Model", masks: Sequence[np.ndarray], allow_empty_layers: bool, may_revive: bool = False
+) -> Masks:
+    """The masks, after a check that they fit, bring nothing back unless they may, and leave something of each layer."""
     _check_built(model)
     checked = check_masks(masks, [tuple(v.shape) for v in model.weights])
     emptied = emptied_layer(describe_weights(model), checked)
@@ -178,7 +191,7 @@ def _checked_masks(model: "keras.Model", masks: Sequence[np.ndarray], allow_empt
         warnings.warn(f"the masks remove all of {emptied}: its output no longer depends on its input", stacklevel=3)
     for variable, mask in zip(model.weights, checked, strict=True):
         held = hold_of(variable)
-        revived = 0 if held is None else int(np.count_nonzero(mask & ~held.mask))
+        revived = 0 if held is None or may_revive else int(np.count_nonzero(mask & ~held.mask))
         if revived:
             raise InputError(
                 f"Expected masks that prune more than the present ones; load an earlier model to prune less. Received: "

@@ -15,10 +15,12 @@ from prunefront.data.splits import Split
 from prunefront.models.layers import freeze_layers
 from prunefront.models.outputs import LOGITS, Outputs
 from prunefront.pruning.masks import Masks, Weights
+from prunefront.pruning.regrowth import regrown_masks
 from prunefront.pruning.schedules import Ramp
 from prunefront.training.correctness import EachBatch, Right
 from prunefront.training.curves import Curves, Epoch
-from prunefront.training.hold import hold_masks, prune_further
+from prunefront.training.gradients import gradients_of
+from prunefront.training.hold import hold_masks, move_masks, prune_further
 from prunefront.training.network import Network, Networks
 from prunefront.training.progress import Progress
 from prunefront.training.recipes import augmented, distil, learning_rate, optimizer, scale_dropout, steps_per_epoch
@@ -139,7 +141,7 @@ class Trainer:
             found = self.finished.load(key)
             if found is not None:
                 results, seconds, curve = found
-                self._spent(len(curve), seconds)
+                self._spent(len(curve), seconds, self._looked_at(settings, ramp))
                 self.curves.append((label or "dense", curve))
                 self.progress.advance(f"{label}: trained before the stage was interrupted", settings.epochs)
                 return results
@@ -162,7 +164,7 @@ class Trainer:
         epochs = len(kept.curve)
         if epochs < settings.epochs:
             self.progress.advance(f"{label}: no better epoch any more", settings.epochs - epochs)
-        self._spent(epochs, seconds)
+        self._spent(epochs, seconds, self._looked_at(settings, ramp))
         self.curves.append((label or "dense", kept.curve))
         results = [model.get_weights(), *kept.weights]
         if self.finished is not None:
@@ -203,12 +205,27 @@ class Trainer:
     def _data(self) -> list[str]:
         return [fingerprint(self.train), fingerprint(self.validation)]
 
-    def _spent(self, epochs: int, seconds: float) -> None:
+    def _spent(self, epochs: int, seconds: float, looked_at: int) -> None:
         self.cost.epochs += epochs
         images = epochs * len(self.train.y)
         self.cost.images += images
-        self.cost.forward_passes += images * (3 if self.teacher is None else 4)
+        self.cost.forward_passes += images * (3 if self.teacher is None else 4) + 3 * looked_at
         self.cost.seconds += seconds
+
+    def _looked_at(self, settings: Training, ramp: Ramp | None) -> int:
+        """Examples whose gradient says which weights come back."""
+        steps = 0 if ramp is None else self.steps(settings, ramp.epochs)
+        return 0 if ramp is None else settings.batch_size * sum(ramp.moving(s, steps) > 0 for s in ramp.updates(steps))
+
+    def _batch(self, settings: Training) -> Callable[[int], Split]:
+        """Gives for the number of a training step a batch of examples, drawn by the seed."""
+
+        def batch(step: int) -> Split:
+            drawn = np.random.default_rng([self.seed, step]).permutation(len(self.train.y))[: settings.batch_size]
+            rows = np.sort(drawn)
+            return Split(self.train.x[rows], self.train.y[rows])
+
+        return batch
 
     def _fit(
         self,
@@ -225,7 +242,7 @@ class Trainer:
             restore_best_weights=True,
             start_from_epoch=0 if ramp is None else ramp.epochs,
         )
-        ramping = [] if ramp is None else [_Ramping(ramp, self.steps(settings, ramp.epochs))]
+        ramping = [] if ramp is None else [_Ramping(ramp, self.steps(settings, ramp.epochs), self._batch(settings))]
         report = _Report(self.progress, f"{label} epoch" if label else "epoch", settings.epochs)
         if self.recipe.augments or not in_memory(self.train):
             data = {"x": augmented(self.train, self.recipe, settings.batch_size, self.seed), "shuffle": False}
@@ -311,16 +328,26 @@ def _unfit(error: Exception) -> InputError:
 
 
 class _Ramping(keras.callbacks.Callback):
-    """Prunes the model in training further, every so many steps and, to the full level, at the end of the ramp."""
+    """Prunes the model in training further, every so many steps and, to the full level, at the end of the ramp.
 
-    def __init__(self, ramp: Ramp, steps: int):
+    Where the ramp says so, masks also move, by the gradient of a batch of its own at each update.
+    """
+
+    def __init__(self, ramp: Ramp, steps: int, batch: Callable[[int], Split]):
         super().__init__()
-        self.ramp, self.steps, self.step = ramp, steps, 0
+        self.ramp, self.steps, self.batch, self.step = ramp, steps, batch, 0
+        self.updates = frozenset(ramp.updates(steps))
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, float] | None = None) -> None:  # noqa: ARG002
-        if self.step == self.steps or (self.step < self.steps and self.step % self.ramp.every == 0):
-            masks = self.ramp.masks(self.model.get_weights(), self.step, self.steps)
+        if self.step in self.updates:
+            weights = self.model.get_weights()
+            masks = self.ramp.masks(weights, self.step, self.steps)
             prune_further(self.model, masks, allow_empty_layers=True)
+            share = self.ramp.moving(self.step, self.steps)
+            if share > 0:  # after the pruning: the gradient is that of the network without what has left
+                gradients = gradients_of(self.model, self.batch(self.step))
+                moved = regrown_masks(weights, masks, gradients, share, self.ramp.prunable, self.ramp.score)
+                move_masks(self.model, moved, allow_empty_layers=True)
         self.step += 1
 
 
