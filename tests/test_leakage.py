@@ -209,7 +209,7 @@ def test_a_short_baseline_says_so_and_the_last_stage_reads_it(tmp_path, monkeypa
     keras.Sequential([keras.Input((4,)), layers.BatchNormalization(), layers.Dense(2)]).save("own.keras")
     data = ("data.source", "npz"), ("data.path", "own.npz"), ("data.image_size", None), ("model.path", "own.keras")
     short = ("baseline.epochs", 2), ("baseline.keep_epoch", 0), ("magnitude_rewind.levels", [])
-    path = edited(tmp_path, *data, *short, ("baseline.learning_rate", 0.1))
+    path = edited(tmp_path, *data, *short, ("baseline.batch_size", 32), ("baseline.learning_rate", 0.1))
     prepare(path)
     with pytest.warns(UserWarning, match=r"12 training steps at momentum 0.99 they still hold 88.6% of"):
         baseline(None, path)
