@@ -9,6 +9,8 @@ from prunefront.common.runtime import keras
 from prunefront.data.splits import Split
 from prunefront.models.built_in import build_network
 from prunefront.models.outputs import LOGITS, Outputs
+from prunefront.pruning.masks import global_masks
+from prunefront.training import trainer as trainer_module
 from prunefront.training.progress import Progress
 from prunefront.training.recipes import augmented, distil, learning_rate, scale_dropout
 from prunefront.training.trainer import Trainer, compile_classifier
@@ -115,3 +117,30 @@ def test_a_full_recipe_trains_the_same_each_time_and_counts_its_cost():
     for change in ({"label_smoothing": 0}, {"flip": False}, {"weight_decay": 0}, {"distillation": 0.1}):
         other = replace(trainer, recipe=everything.model_copy(update=change)).fit(None, training)
         assert not all(np.array_equal(one, another) for one, another in zip(first, other, strict=True))
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_averaged_weights_are_the_moving_average_of_those_after_each_step(monkeypatch, sparse):
+    raw = []
+
+    class Watched(trainer_module._Kept):
+        def on_train_batch_end(self, batch, logs=None):  # noqa: ARG002
+            raw.append(self.model.get_weights())
+
+    monkeypatch.setattr(trainer_module, "_Kept", Watched)
+    trainer = Trainer(
+        lambda: build_network((10, 10, 1), 4), IMAGES, IMAGES, 0, recipe(averaged=0.5), Progress("test", 9)
+    )
+    start = trainer.make_model().get_weights()
+    masks = global_masks(start, 0.8, [w.ndim > 1 for w in start]) if sparse else None
+    settings = TRAINING.model_copy(update={"epochs": 2, "learning_rate": 0.01})
+    result = trainer.fit(start, settings, masks=masks)
+    averages, average = [], raw[0]
+    for weights in raw:
+        average = [0.5 * a + 0.5 * w for a, w in zip(average, weights, strict=True)]
+        averages.append(average)
+    ends = averages[3], averages[7]  # four steps an epoch; the better epoch's is kept
+    assert any(all(np.allclose(a, b, atol=1e-6) for a, b in zip(result, end, strict=True)) for end in ends)
+    assert not all(np.allclose(a, b, atol=1e-5) for a, b in zip(result, raw[-1], strict=True))
+    if masks:
+        assert all(not array[~mask].any() for array, mask in zip(result, masks, strict=True))

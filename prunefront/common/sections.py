@@ -165,6 +165,7 @@ class Recipe(Section):
     dropout: Amount
     distillation: Share
     temperature: Annotated[float, Field(gt=0, le=1000, strict=True)]
+    averaged: Annotated[float, Field(ge=0, lt=1, strict=True)] = 0.0
 
     @property
     def augments(self) -> bool:

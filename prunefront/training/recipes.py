@@ -31,8 +31,9 @@ def learning_rate(
 
 
 def optimizer(recipe: Recipe, rate: "float | keras.optimizers.schedules.LearningRateSchedule") -> "keras.Optimizer":
-    """Adam, with decoupled weight decay (AdamW) where the recipe has some."""
-    return keras.optimizers.Adam(rate, weight_decay=recipe.weight_decay or None)
+    """Adam, with decoupled weight decay (AdamW) and moving averages of the weights where the recipe has some."""
+    averaged = {"use_ema": True, "ema_momentum": recipe.averaged} if recipe.averaged else {}
+    return keras.optimizers.Adam(rate, weight_decay=recipe.weight_decay or None, **averaged)
 
 
 def augmented(train: Split, recipe: Recipe, batch_size: int, seed: int) -> "tf.data.Dataset":

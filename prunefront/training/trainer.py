@@ -243,6 +243,8 @@ class Trainer:
             start_from_epoch=0 if ramp is None else ramp.epochs,
         )
         ramping = [] if ramp is None else [_Ramping(ramp, self.steps(settings, ramp.epochs), self._batch(settings))]
+        # first of all: the others see, and the best epoch is that of, the averages
+        averaging = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if self.recipe.averaged else []
         report = _Report(self.progress, f"{label} epoch" if label else "epoch", settings.epochs)
         if self.recipe.augments or not in_memory(self.train):
             data = {"x": augmented(self.train, self.recipe, settings.batch_size, self.seed), "shuffle": False}
@@ -253,7 +255,7 @@ class Trainer:
                 **data,
                 epochs=settings.epochs,
                 validation_data=evaluable(self.validation),
-                callbacks=[*ramping, kept, best, keras.callbacks.TerminateOnNaN(raise_error=True), report],
+                callbacks=[*averaging, *ramping, kept, best, keras.callbacks.TerminateOnNaN(raise_error=True), report],
                 verbose=0,
             )
         except RuntimeError as error:
