@@ -245,6 +245,19 @@ def test_gradual_follows_the_cubic_curve_and_retrains_at_the_level(digits, monke
     assert len(counts) == 12  # the masks that a level starts with, and five more
 
 
+def test_levels_may_have_epochs_and_learning_rates_of_their_own(digits):
+    many = {"levels": (0.5, 0.9), "allocation": "lamp", **RETRAINING}
+    settings = Retraining(level_epochs=(1, 2), level_learning_rates=(0.001, 0.005), **many)
+    each = [settings.at(level) for level in settings.levels]
+    assert [(one.epochs, one.learning_rate) for one in each] == [(1, 0.001), (2, 0.005)]
+    assert Retraining(**many).at(0.9) == Retraining(**many)
+    before = digits.trainer.cost.epochs
+    first, _ = iterative(digits.dense, digits.trainer, settings, magnitude, digits.prunable)
+    assert digits.trainer.cost.epochs == before + 3
+    alone = digits.trainer.fit(digits.dense, each[0], masks=nonzero_masks(first[1], digits.prunable))
+    assert all(np.array_equal(a, b) for a, b in zip(first[1], alone, strict=True))
+
+
 def test_a_narrow_network_s_weights_give_the_same_outputs_in_the_full_one(digits):
     narrow = build_network((10, 10, 1), 10, 0.3)
     weights = [np.random.default_rng(0).normal(size=w.shape).astype(np.float32) for w in narrow.get_weights()]

@@ -16,6 +16,8 @@ from tests.helpers import ROOT, edited
         ("prune.levels", [0, 1.0], r"prune.levels.1: input should be less than 1. Received: 1.0"),
         ("freeze.levels", [-0.1], r"freeze.levels.0: input should be greater than or equal to 0"),
         ("masked.levels", [0.9, 0.5], r"masked: expected levels in increasing order"),
+        ("masked.level_epochs", [4, 6], r"masked: expected level_epochs for each of 3 levels, or \[\] \(received 2\)"),
+        ("gradual.level_epochs", [6, 2, 6], r"gradual: expected ramp_epochs below epochs.*received 2 of 2"),
         ("masked.levels", [0.1, 0.5], r"masked.levels: expected no level below the first of freeze.levels, 0.5"),
         ("prune.levels", [], r"prune.levels: expected at least one"),
         ("freeze.levels", [], r"freeze.levels: expected at least one, since method 4 starts from"),

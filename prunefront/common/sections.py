@@ -211,7 +211,35 @@ class Recalibrate(Levels):
     batch_size: Count
 
 
-class Retraining(Levels, Training):
+class LevelTraining(Levels, Training):
+    """Training at each level; the lists have a number for each of the levels, or none, and then all are alike."""
+
+    level_epochs: tuple[Annotated[int, Field(ge=1, le=10**6, strict=True)], ...] = ()
+    level_learning_rates: tuple[Positive, ...] = ()
+
+    @model_validator(mode="after")
+    def _for_each_level(self) -> Self:
+        for key in ("level_epochs", "level_learning_rates"):
+            given = len(getattr(self, key))
+            if given not in (0, len(self.levels)):
+                raise ValueError(f"expected {key} for each of {len(self.levels)} levels, or [] (received {given})")
+        return self
+
+    def at(self, level: float) -> Self:
+        """The settings of one of the levels."""
+        index = self.levels.index(level)
+        epochs, rates = self.level_epochs, self.level_learning_rates
+        return self.model_copy(
+            update={
+                "epochs": epochs[index] if epochs else self.epochs,
+                "learning_rate": rates[index] if rates else self.learning_rate,
+                "level_epochs": (),
+                "level_learning_rates": (),
+            }
+        )
+
+
+class Retraining(LevelTraining):
     allocation: Allocation
 
 
@@ -220,6 +248,14 @@ class Freeze(Retraining):
     order: Literal["global", "layers"] = "global"
     step: Fraction = 0.1
     caps: Annotated[tuple[Fraction, ...], Field(min_length=1)] = (0.99, 0.95, 0.7)
+
+    @model_validator(mode="after")
+    def _steps_are_alike(self) -> Self:
+        if self.order == "layers" and (self.level_epochs or self.level_learning_rates):
+            raise ValueError(
+                "expected no level_epochs and level_learning_rates with order: layers, whose steps are alike"
+            )
+        return self
 
 
 class Masked(Retraining):
@@ -232,10 +268,11 @@ class Gradual(Retraining):
 
     @model_validator(mode="after")
     def _time_to_retrain(self) -> Self:
-        if self.levels and self.ramp_epochs >= self.epochs:
+        fewest = min(self.level_epochs or (self.epochs,))
+        if self.levels and self.ramp_epochs >= fewest:
             raise ValueError(
                 f"expected ramp_epochs below epochs, so that each level is retrained when it is reached "
-                f"(received {self.ramp_epochs} of {self.epochs})"
+                f"(received {self.ramp_epochs} of {fewest})"
             )
         return self
 
@@ -244,11 +281,11 @@ class Regrow(Gradual):
     share: Share = 0.3
 
 
-class RandomMasks(Levels, Training):
+class RandomMasks(LevelTraining):
     pass
 
 
-class SmallDense(Levels, Training):
+class SmallDense(LevelTraining):
     pass
 
 

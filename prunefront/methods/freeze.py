@@ -51,7 +51,7 @@ def freeze(
         outside = [flag and not within for within, flag in zip(inside, prunable, strict=True)]
         needed = count_false(masks)
         begun = _merge(apply_masks(weights, masks), _thresholded(weights, needed, inside, score), inside)
-        retrained = trainer.fit(begun, settings, frozen=frozen, label=f"{level:.1%}")
+        retrained = trainer.fit(begun, settings.at(level), frozen=frozen, label=f"{level:.1%}")
         # Zeros that never saw a gradient are still there: the frozen layers need to hold that many fewer.
         remaining = count_zeros([w for w, counted in zip(retrained, outside, strict=True) if counted])
         weights = _merge(retrained, _thresholded(weights, max(0, needed - remaining), inside, score), inside)

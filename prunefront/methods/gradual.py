@@ -40,5 +40,5 @@ def gradual(
         present = nonzero_masks(weights, prunable)
         initial = min(level, count_false(present) / pool)
         ramp = Ramp(initial, level, settings.ramp_epochs, settings.ramp_steps, score, tuple(prunable), regrown)
-        weights = trainer.fit(weights, settings, masks=present, ramp=ramp, label=f"{level:.2%}")
+        weights = trainer.fit(weights, settings.at(level), masks=present, ramp=ramp, label=f"{level:.2%}")
         yield level, weights

@@ -34,5 +34,5 @@ def iterative(
     weights = start
     for level in settings.levels:
         masks = further_masks(weights, level, prunable, score)
-        weights = trainer.fit(weights, settings, masks=masks, label=f"{level:.2%}")
+        weights = trainer.fit(weights, settings.at(level), masks=masks, label=f"{level:.2%}")
         yield level, weights

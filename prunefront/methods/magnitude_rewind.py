@@ -35,4 +35,4 @@ def magnitude_rewind(
     """
     for level in settings.levels:
         masks = further_masks(start, level, prunable, score)
-        yield level, trainer.fit(apply_masks(early, masks), settings, masks=masks, label=f"{level:.2%}")
+        yield level, trainer.fit(apply_masks(early, masks), settings.at(level), masks=masks, label=f"{level:.2%}")

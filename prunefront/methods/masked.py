@@ -31,4 +31,7 @@ def masked(
         reached, weights = start(level)
         if reached < level:  # method 3 has no such level
             weights = apply_masks(weights, further_masks(weights, level, prunable, score))
-        yield level, trainer.fit(weights, settings, masks=nonzero_masks(weights, prunable), label=f"{level:.1%}")
+        yield (
+            level,
+            trainer.fit(weights, settings.at(level), masks=nonzero_masks(weights, prunable), label=f"{level:.1%}"),
+        )

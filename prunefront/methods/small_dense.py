@@ -53,7 +53,7 @@ def small_dense(
                 f"parameters or more. Received: {level}, which leaves {limit}"
             )
         build = partial(make_narrow, grains / GRAIN)
-        weights = replace(trainer, make_model=build).fit(None, settings, label=f"{level:.2%}")
+        weights = replace(trainer, make_model=build).fit(None, settings.at(level), label=f"{level:.2%}")
         yield level, widen(weights, shapes)
 
 

@@ -14,6 +14,7 @@ from prunefront.common.files import digest, replacing_folder
 from prunefront.common.params import Params
 from prunefront.common.provenance import write_provenance
 from prunefront.common.runtime import keras, set_up
+from prunefront.common.sections import LevelTraining
 from prunefront.data.splits import PREPARED, Split, read_class_names, read_split
 from prunefront.models.build import as_model_input, build_model, fingerprint, starting_weights
 from prunefront.models.certificate import certify
@@ -159,8 +160,10 @@ class Run:
     @cached_property
     def progress(self) -> Progress:
         """Of the whole stage: at each level its epochs and, as one step more, the evaluation."""
-        epochs = getattr(self.settings, "epochs", 0)
-        return Progress(f"{self.stage}, seed {self.seed}", len(self.params.levels(self.stage)) * (epochs + 1))
+        levels, settings = self.params.levels(self.stage), self.settings
+        each = [settings.at(level) if isinstance(settings, LevelTraining) else settings for level in levels]
+        epochs = sum(getattr(one, "epochs", 0) for one in each)
+        return Progress(f"{self.stage}, seed {self.seed}", epochs + len(levels))
 
     @cached_property
     def finished(self) -> FinishedFits:
