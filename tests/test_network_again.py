@@ -37,9 +37,9 @@ def normalized():
 
 
 def trainer(make, recipe_=PLAIN, seed=0, networks=None):
-    teacher = make().get_weights() if recipe_.distillation else None
+    teachers = [make().get_weights()] if recipe_.distillation else []
     kept = networks or Networks()
-    return Trainer(make, IMAGES, IMAGES, seed, recipe_, Progress("test", 99), teacher=teacher, networks=kept)
+    return Trainer(make, IMAGES, IMAGES, seed, recipe_, Progress("test", 99), teachers=teachers, networks=kept)
 
 
 def alone(shared, start, **kwargs):

@@ -75,7 +75,7 @@ def linear(kernel):
 def test_distillation_by_hand():
     student, teacher = linear([0, 0]), linear([2 * np.log(3), 0])
     compile_classifier(student, keras.optimizers.SGD(1.0))
-    distil(student, teacher, 0.25, 2.0, LOGITS)
+    distil(student, [teacher], 0.25, 2.0, LOGITS)
     x, y = np.ones((1, 1), np.float32), np.array([1])
     # at temperature 2 the teacher says 3/4 and 1/4; an undecided student has the cross-entropy log 2 from anything
     assert float(student.compute_loss(x, y, student(x))) == pytest.approx((0.75 + 0.25 * 4) * np.log(2), rel=1e-5)
@@ -85,6 +85,14 @@ def test_distillation_by_hand():
     expected = -(0.75 * np.array([0.5, -0.5]) + 0.25 * 4 / 2 * np.array([-0.25, 0.25]))
     np.testing.assert_allclose(student.get_weights()[0][0], expected, rtol=1e-5)
     np.testing.assert_allclose(teacher.get_weights()[0][0], [2 * np.log(3), 0])
+
+
+def test_several_teachers_are_imitated_by_the_mean_of_what_they_say():
+    student, one, other = linear([0, 0]), linear([2 * np.log(3), 0]), linear([0, 2 * np.log(3)])
+    compile_classifier(student, keras.optimizers.SGD(1.0))
+    distil(student, [one, other], 1.0, 2.0, LOGITS)  # 3/4 and 1/4, 1/4 and 3/4: in the mean undecided, as it is
+    student.fit(np.ones((1, 1), np.float32), np.array([1]), verbose=0)
+    np.testing.assert_allclose(student.get_weights()[0], [[0, 0]], atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +106,7 @@ def test_outputs_of_any_type_are_distilled(dtype, activation):
 
     student, teacher, outputs = build(), build(), Outputs(activation == "sigmoid", activation == "linear")
     compile_classifier(student, keras.optimizers.SGD(0.1), outputs)
-    distil(student, teacher, 0.5, 2.0, outputs)
+    distil(student, [teacher], 0.5, 2.0, outputs)
     x, y = RNG.normal(size=(8, 3)).astype(np.float32) * 50, np.arange(8) % 2  # saturated
     assert np.isfinite(student.fit(x, y, verbose=0).history["loss"]).all()
 
@@ -109,7 +117,7 @@ def test_a_full_recipe_trains_the_same_each_time_and_counts_its_cost():
         schedule="cosine", warmup_epochs=1, weight_decay=0.1, label_smoothing=0.1, flip=True, shift=1, distillation=0.5
     )
     make = lambda: build_network((10, 10, 1), 4)  # noqa: E731
-    trainer = Trainer(make, IMAGES, IMAGES, 0, everything, Progress("test", 10), teacher=make().get_weights())
+    trainer = Trainer(make, IMAGES, IMAGES, 0, everything, Progress("test", 10), teachers=[make().get_weights()])
     training = TRAINING.model_copy(update={"learning_rate": 0.01})
     first, again = (trainer.fit(None, training) for _ in range(2))
     assert all(np.array_equal(one, other) for one, other in zip(first, again, strict=True))

@@ -6,6 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from prunefront.common.params import load_params
+from prunefront.common.provenance import relevant
+from prunefront.pipeline.done import made_from
 from prunefront.pipeline.side_by_side import shares
 from prunefront.pipeline.stage import run_method
 from prunefront.pipeline.store import rows_file, weights_file
@@ -90,6 +93,23 @@ def test_what_follows_from_the_parameters_stays_alone(stage):
     stage(prune={"levels": [0]})
     summary = json.loads(Path("metrics/prune_global.json").read_text())
     assert (summary["seeds"], summary["points"], summary["sparsity_max"]) == (1, 1, 0)
+
+
+def test_taught_by_an_ensemble_a_seed_follows_from_the_baselines_of_all(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    taught = ("recipes.cosine.distillation", 0.5), ("seeds", [0, 1])
+    alone = load_params(edited(tmp_path, *taught))
+    assert alone.teachers("iterative", 1) == (1,)
+    params = load_params(edited(tmp_path, *taught, ("recipes.cosine.teacher", "ensemble")))
+    assert [params.teachers(stage, 1) for stage in ("iterative", "masked", "baseline")] == [(0, 1), (), ()]
+    assert "seeds" in relevant(params, "iterative")
+    assert "seeds" not in relevant(alone, "iterative") | relevant(params, "masked")
+    stages = "iterative", "masked"
+    before = [made_from(stage, params, 0) for stage in stages]
+    rows_file("baseline", 1).parent.mkdir(parents=True)
+    rows_file("baseline", 1).write_text("another baseline")
+    after = [made_from(stage, params, 0) for stage in stages]
+    assert [one == other for one, other in zip(before, after, strict=True)] == [False, True]
 
 
 def test_a_seed_s_bytes_do_not_depend_on_those_before_it(stage):

@@ -117,6 +117,13 @@ class Params(Section):
         section: Levels | None = self.section(stage)
         return () if section is None else section.levels
 
+    def teachers(self, stage: str, seed: int) -> tuple[int, ...]:
+        """The seeds of the dense networks that a stage's fits imitate; none without distillation."""
+        recipe = self.recipes.get(getattr(self.section(stage), "recipe", ""))
+        if recipe is None or recipe.distillation == 0:
+            return ()
+        return self.seeds if recipe.needs_all_seeds else (seed,)
+
     @model_validator(mode="after")
     def _portable_in_float32(self) -> Self:
         # AVX2 has no bfloat16, and what stands in for it goes by the processor's caches

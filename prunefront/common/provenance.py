@@ -162,7 +162,9 @@ def _names(params: Params, stage: str) -> list[str]:
     recipe = getattr(params.section(stage), "recipe", None)
     floor = stage in STAGES and recipe is not None and stage != "small_dense"
     names = [name for name in names if name.partition(".")[0] != section]  # where it is the section itself
-    return [*names, section, *["prune.floor"] * floor, *[f"recipes.{recipe}"] * (recipe is not None)]
+    if recipe is not None:
+        names += [f"recipes.{recipe}", *["seeds"] * params.recipes[recipe].needs_all_seeds]
+    return [*names, section, *["prune.floor"] * floor]
 
 
 def _files(params: Params, stage: str) -> dict[str, str]:

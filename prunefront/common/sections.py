@@ -166,10 +166,16 @@ class Recipe(Section):
     distillation: Share
     temperature: Annotated[float, Field(gt=0, le=1000, strict=True)]
     averaged: Annotated[float, Field(ge=0, lt=1, strict=True)] = 0.0
+    teacher: Literal["baseline", "ensemble"] = "baseline"
 
     @property
     def augments(self) -> bool:
         return self.flip or self.shift > 0
+
+    @property
+    def needs_all_seeds(self) -> bool:
+        """Whether results of one seed follow from the dense networks of all."""
+        return self.distillation > 0 and self.teacher == "ensemble"
 
 
 class Training(Section):

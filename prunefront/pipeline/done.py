@@ -38,7 +38,9 @@ def made_from(stage: str, params: Params, seed: int) -> str:
     content.update(json.dumps(relevant(params, stage), sort_keys=True).encode())
     content.update(f"{seed} {fingerprint(params.model)} {tree_digest(PREPARED)}".encode())
     order = ("baseline", *STAGES)
-    for path in [params.model.weights, *(rows_file(name, seed) for name in order[: order.index(stage)])]:
+    earlier = [rows_file(name, seed) for name in order[: order.index(stage)]]
+    taught_by = [rows_file("baseline", teacher) for teacher in params.teachers(stage, seed)]
+    for path in [params.model.weights, *earlier, *taught_by]:
         content.update(f"{path} {digest(path) if path.is_file() else ''}".encode())
     return content.hexdigest()
 

@@ -139,10 +139,18 @@ class Run:
         self._started_from(kept_file(weights_folder("baseline_early", self.seed)))
         return early
 
+    @property
+    def teachers(self) -> list[Weights]:
+        """The weights of the dense networks that the fits imitate, see `Params.teachers`."""
+        return [self._load("baseline", 0.0, seed)[1] for seed in self.params.teachers(self.stage, self.seed)]
+
     def load(self, stage: str, level: float) -> tuple[float, Weights]:
         """Another stage's point of the same seed, see `load_nearest`."""
-        found, weights = load_nearest(stage, self.seed, level)
-        self._started_from(weights_file(stage, self.seed, found))
+        return self._load(stage, level, self.seed)
+
+    def _load(self, stage: str, level: float, seed: int) -> tuple[float, Weights]:
+        found, weights = load_nearest(stage, seed, level)
+        self._started_from(weights_file(stage, seed, found))
         return found, weights
 
     def _started_from(self, path: Path) -> None:
@@ -182,7 +190,7 @@ class Run:
             self.seed,
             recipe,
             self.progress,
-            teacher=self.dense if recipe.distillation > 0 else None,
+            teachers=self.teachers,
             cost=self.cost,
             curves=self.curves,
             finished=self.finished,

@@ -6,7 +6,7 @@ optimizer's state, and the masks.
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,12 +22,12 @@ class Network:
 
     Attributes:
         model: the network.
-        teacher: the network whose outputs are imitated, if there is one.
+        teachers: the networks whose outputs are imitated.
         scalars: the optimizer's scalars before the first step; all else of its state begins at zero.
     """
 
     model: "keras.Model"
-    teacher: "keras.Model | None" = None
+    teachers: Sequence["keras.Model"] = ()
     scalars: list[np.ndarray | None] = field(default_factory=list)
 
     def __post_init__(self) -> None:

@@ -1,6 +1,7 @@
 """What a training recipe means: learning rate, augmentation, dropout, distillation; made of Keras's own parts."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -91,19 +92,21 @@ def scale_dropout(model: "keras.Model", factor: float) -> None:
             layer.rate = float(np.clip(layer.rate * factor, 0, 0.95))
 
 
-def distil(student: "keras.Model", teacher: "keras.Model", share: float, temperature: float, outputs: Outputs) -> None:
-    """Makes the student's training loss imitate the teacher's outputs on the same images; evaluation stays as it is.
+def distil(
+    student: "keras.Model", teachers: "Sequence[keras.Model]", share: float, temperature: float, outputs: Outputs
+) -> None:
+    """Makes the student's training loss imitate teachers' outputs on the same images; evaluation stays as it is.
 
     The loss becomes (1 - share) times its own plus share times temperature² times the cross-entropy between the two
-    softmax distributions at that temperature: Hinton, Vinyals and Dean, "Distilling the knowledge in a neural network"
-    (2015).
+    softmax distributions at that temperature, of several teachers the mean of theirs: Hinton, Vinyals and Dean,
+    "Distilling the knowledge in a neural network" (2015).
 
     Args:
         student: changed in place.
-        teacher: a model of the same inputs and kind of outputs; it is not trained.
+        teachers: one or more models of the same inputs and kind of outputs; they are not trained.
         share: in [0, 1].
-        temperature: above 0; higher ones make the teacher's distribution softer.
-        outputs: what those of both are.
+        temperature: above 0; higher ones make the teachers' distributions softer.
+        outputs: what those of all are.
     """
     plain = student.compute_loss  # for good: the student lives no longer than its fit
 
@@ -117,8 +120,8 @@ def distil(student: "keras.Model", teacher: "keras.Model", share: float, tempera
         own = plain(x, y, y_pred, sample_weight, training)
         if not training:
             return own
-        taught = outputs.class_logits(tf.stop_gradient(teacher(x, training=False)))
-        soft = keras.ops.softmax(taught / temperature)
+        taught = [outputs.class_logits(tf.stop_gradient(teacher(x, training=False))) for teacher in teachers]
+        soft = sum(keras.ops.softmax(logits / temperature) for logits in taught) / len(taught)
         imitation = keras.ops.categorical_crossentropy(
             soft, outputs.class_logits(y_pred) / temperature, from_logits=True
         )

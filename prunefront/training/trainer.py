@@ -1,7 +1,7 @@
 """Fitting and evaluating: the only place where models meet data."""
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
@@ -35,7 +35,7 @@ class Cost:
         epochs: passes over the training data.
         images: examples seen.
         forward_passes: the work in passes of one example through the network; a training step is three for each
-            example, forward and backward for activations and for weights, and distillation adds one of the teacher.
+            example, forward and backward for activations and for weights, and distillation adds one of each teacher.
         seconds: of wall-clock time.
     """
 
@@ -56,7 +56,7 @@ class Trainer:
         seed: of weights, shuffling and dropout, set anew for each fit, so that no fit depends on those before it.
         recipe: how to train.
         progress: where each epoch is reported.
-        teacher: the dense network's weights for distillation, where the recipe asks for it.
+        teachers: the weights of the dense networks that are imitated, where the recipe asks for distillation.
         cost: adds up what the fits took.
         curves: adds up the epochs of the fits.
         finished: keeps the result of each fit, so that an interrupted stage goes on at the next; None keeps nothing.
@@ -71,7 +71,7 @@ class Trainer:
     seed: int
     recipe: Recipe
     progress: Progress
-    teacher: Weights | None = None
+    teachers: Sequence[Weights] = ()
     cost: Cost = field(default_factory=Cost)
     curves: Curves = field(default_factory=list)
     finished: FinishedFits | None = None
@@ -154,8 +154,8 @@ class Trainer:
             prune_further(model, masks, allow_empty_layers=True)
         if settings.epochs == 0 or not model.trainable_weights:
             return [model.get_weights()] * (2 if keep else 1)
-        if network.teacher is not None:
-            network.teacher.set_weights(self.teacher)
+        for teacher, weights in zip(network.teachers, self.teachers, strict=True):
+            teacher.set_weights(weights)
         kept = _Kept(keep)
         keras.utils.set_random_seed(self.seed)  # anew: a network that is compiled for the fit draws numbers before it
         begun = time.monotonic()
@@ -180,25 +180,24 @@ class Trainer:
             freeze_layers(model, frozen)
             if held:
                 hold_masks(model, [np.ones(v.shape, bool) for v in model.weights], adjustable=True)
-            teacher = None
-            if self.teacher is not None:
-                teacher = self.make_model()
-                distil(model, teacher, self.recipe.distillation, self.recipe.temperature, self.outputs)
+            teachers = [self.make_model() for _ in self.teachers]
+            if teachers:
+                distil(model, teachers, self.recipe.distillation, self.recipe.temperature, self.outputs)
             compile_classifier(model, optimizer(self.recipe, rate), self.outputs, self.recipe.label_smoothing)
             if model.trainable_weights:  # metrics make their variables now: in the step it would be traced twice
                 x, y = self.train.x[:1], self.train.y[:1]
                 model.compute_metrics(x, y, model(x, training=False))
-            return Network(model, teacher)
+            return Network(model, teachers)
 
         step = [self.recipe.model_dump(), settings.model_dump(), sorted(frozen), held, keras.config.dtype_policy().name]
-        return self.networks.get(new, [*step, self.fingerprint, self.teacher is None], compiled)
+        return self.networks.get(new, [*step, self.fingerprint, len(self.teachers)], compiled)
 
     def _key(self, finished: FinishedFits, depends_on: list[object], start: Weights | None, masks: Masks | None) -> str:
         """The name of a fit among those finished: a digest of all that it depends on."""
         policy = keras.config.dtype_policy().name
         return finished.key(
             [*depends_on, self.recipe.model_dump(), self.seed, policy, self.fingerprint, self._data],
-            [*(start or []), *(masks or []), *(self.teacher or [])],
+            [*(start or []), *(masks or []), *(array for teacher in self.teachers for array in teacher)],
         )
 
     @cached_property
@@ -209,7 +208,7 @@ class Trainer:
         self.cost.epochs += epochs
         images = epochs * len(self.train.y)
         self.cost.images += images
-        self.cost.forward_passes += images * (3 if self.teacher is None else 4) + 3 * looked_at
+        self.cost.forward_passes += images * (3 + len(self.teachers)) + 3 * looked_at
         self.cost.seconds += seconds
 
     def _looked_at(self, settings: Training, ramp: Ramp | None) -> int:
