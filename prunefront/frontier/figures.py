@@ -25,8 +25,8 @@ from prunefront.frontier.pareto import costs, saving
 from prunefront.frontier.scales import FONT_SIZE, amount, cost_ticks, ends, rounded, set_scale, share_ticks, written
 
 # Colours that the colour-blind tell apart (Okabe and Ito's, without yellow, Tol's indigo and wine, and a violet);
-# markers and dashes tell them apart in grey. Counts without a common divisor: no two of 110 methods have both colour and
-# marker.
+# markers and dashes tell them apart in grey. Counts without a common divisor: no two of 110 methods have both colour
+# and marker.
 COLOURS = [
     *("#0072B2", "#E69F00", "#332288", "#882255", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000"),
     "#9944FF",
