@@ -162,9 +162,10 @@ def _names(params: Params, stage: str) -> list[str]:
     recipe = getattr(params.section(stage), "recipe", None)
     floor = stage in STAGES and recipe is not None and stage != "small_dense"
     names = [name for name in names if name.partition(".")[0] != section]  # where it is the section itself
+    names += [section, *["prune.floor"] * floor]
     if recipe is not None:
         names += [f"recipes.{recipe}", *["seeds"] * params.recipes[recipe].needs_all_seeds]
-    return [*names, section, *["prune.floor"] * floor]
+    return names
 
 
 def _files(params: Params, stage: str) -> dict[str, str]:
