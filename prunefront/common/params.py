@@ -140,13 +140,14 @@ class Params(Section):
                 raise ValueError(
                     f"{name}.recipe: expected one of recipes, {', '.join(self.recipes)} (received {section.recipe})"
                 )
-            if isinstance(section, Training):
-                fewest = min(getattr(section, "level_epochs", ()) or (section.epochs,))
-                if 0 < fewest <= self.recipes[section.recipe].warmup_epochs:
-                    raise ValueError(
-                        f"{name}.epochs: expected more than the warmup_epochs of its recipe, "
-                        f"{self.recipes[section.recipe].warmup_epochs} (received {fewest})"
-                    )
+            if (
+                isinstance(section, Training)
+                and 0 < section.fewest_epochs <= self.recipes[section.recipe].warmup_epochs
+            ):
+                raise ValueError(
+                    f"{name}.epochs: expected more than the warmup_epochs of its recipe, "
+                    f"{self.recipes[section.recipe].warmup_epochs} (received {section.fewest_epochs})"
+                )
         for name in ("baseline", "small_dense"):
             if self.recipes[getattr(self, name).recipe].distillation > 0:
                 raise ValueError(f"{name}.recipe: expected one with distillation: 0, a dense network has no teacher")

@@ -184,6 +184,11 @@ class Training(Section):
     learning_rate: Positive
     recipe: Text
 
+    @property
+    def fewest_epochs(self) -> int:
+        """Of any of its fits."""
+        return self.epochs
+
 
 class Baseline(Training):
     keep_epoch: Epochs = 0
@@ -231,6 +236,11 @@ class LevelTraining(Levels, Training):
                 raise ValueError(f"expected {key} for each of {len(self.levels)} levels, or [] (received {given})")
         return self
 
+    @property
+    def fewest_epochs(self) -> int:
+        """Of any of its levels."""
+        return min(self.level_epochs, default=self.epochs)
+
     def at(self, level: float) -> Self:
         """The settings of one of the levels."""
         index = self.levels.index(level)
@@ -274,11 +284,10 @@ class Gradual(Retraining):
 
     @model_validator(mode="after")
     def _time_to_retrain(self) -> Self:
-        fewest = min(self.level_epochs or (self.epochs,))
-        if self.levels and self.ramp_epochs >= fewest:
+        if self.levels and self.ramp_epochs >= self.fewest_epochs:
             raise ValueError(
                 f"expected ramp_epochs below epochs, so that each level is retrained when it is reached "
-                f"(received {self.ramp_epochs} of {fewest})"
+                f"(received {self.ramp_epochs} of {self.fewest_epochs})"
             )
         return self
 

@@ -31,7 +31,5 @@ def masked(
         reached, weights = start(level)
         if reached < level:  # method 3 has no such level
             weights = apply_masks(weights, further_masks(weights, level, prunable, score))
-        yield (
-            level,
-            trainer.fit(weights, settings.at(level), masks=nonzero_masks(weights, prunable), label=f"{level:.1%}"),
-        )
+        masks = nonzero_masks(weights, prunable)
+        yield level, trainer.fit(weights, settings.at(level), masks=masks, label=f"{level:.1%}")

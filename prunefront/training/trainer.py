@@ -213,8 +213,10 @@ class Trainer:
 
     def _looked_at(self, settings: Training, ramp: Ramp | None) -> int:
         """Examples whose gradient says which weights come back."""
-        steps = 0 if ramp is None else self.steps(settings, ramp.epochs)
-        return 0 if ramp is None else settings.batch_size * sum(ramp.moving(s, steps) > 0 for s in ramp.updates(steps))
+        if ramp is None:
+            return 0
+        steps = self.steps(settings, ramp.epochs)
+        return settings.batch_size * sum(ramp.moving(step, steps) > 0 for step in ramp.updates(steps))
 
     def _batch(self, settings: Training) -> Callable[[int], Split]:
         """Gives for the number of a training step a batch of examples, drawn by the seed."""
