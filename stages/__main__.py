@@ -4,7 +4,7 @@ import importlib
 from collections.abc import Callable
 
 from prunefront.common.commands import run_all
-from prunefront.common.params import STAGES
+from prunefront.common.params import TRAINED
 
 TOOLS = ("new", "preset", "inspect", "show", "pick", "compare", "publish", "verify", "bench")
 
@@ -12,7 +12,7 @@ TOOLS = ("new", "preset", "inspect", "show", "pick", "compare", "publish", "veri
 def main() -> None:
     """Runs the command that the arguments name."""
     panels = {
-        "Stages, in the order of the pipeline": ("prepare", "baseline", *STAGES, "pareto", "export", "report"),
+        "Stages, in the order of the pipeline": ("prepare", *TRAINED, "pareto", "export", "report"),
         "Tools": TOOLS,
     }
     run_all({title: map(_command, names) for title, names in panels.items()})

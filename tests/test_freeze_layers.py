@@ -33,20 +33,20 @@ def settings(levels, step, caps):
 def test_the_largest_layer_first_in_steps_that_end_at_each_level():
     """Layer 1 of 60 and layer 0 of 40 weights: half of all 100 are reached in layer 1, at 50 of its 60."""
     assert plan({0: 40, 1: 60}, settings((0.25, 0.5), 0.4, (0.9,)), 100) == [
-        Step(1, 24, None),  # 40 % of 60
-        Step(1, 25, 0.25),  # on the way to 80 %
-        Step(1, 48, None),
-        Step(1, 50, 0.5),  # on the way to 90 %
+        Step(1, 24, 0.25, False),  # 40 % of 60
+        Step(1, 25, 0.25, True),  # on the way to 80 %
+        Step(1, 48, 0.5, False),
+        Step(1, 50, 0.5, True),  # on the way to 90 %
     ]
 
 
 def test_caps_go_by_the_order_and_the_last_one_repeats():
     assert plan({4: 10, 7: 20, 9: 10}, settings((0.0, 0.6), 0.5, (0.8, 0.5)), 40) == [
-        Step(7, 0, 0.0),
-        Step(7, 10, None),
-        Step(7, 16, None),
-        Step(4, 21, None),  # of equals the first
-        Step(9, 24, 0.6),
+        Step(7, 0, 0.0, True),
+        Step(7, 10, 0.6, False),
+        Step(7, 16, 0.6, False),
+        Step(4, 21, 0.6, False),  # of equals the first
+        Step(9, 24, 0.6, True),
     ]
 
 
@@ -64,7 +64,7 @@ def test_a_level_beyond_the_caps_is_one_line():
 def test_each_level_is_met_and_zeros_never_fall(sizes, levels, step):
     levels = sorted(round(level, 3) for level in levels)
     steps = plan(dict(enumerate(sizes)), settings(tuple(levels), step, (0.95, 0.9)), sum(sizes))
-    met = {step.level: step.zeros for step in steps if step.level is not None}
+    met = {step.level: step.zeros for step in steps if step.reached}
     assert met == {level: pruned_count(level, sum(sizes)) for level in levels}
     assert [s.zeros for s in steps] == sorted(s.zeros for s in steps)
 
@@ -91,14 +91,15 @@ def trained():
 
 
 def test_what_is_frozen_keeps_its_bits_and_levels_are_exact(trained, monkeypatch):
-    fits, plain = [], Trainer.fit
+    fits, epochs, plain = [], [], Trainer.fit
 
     def spy(self, begun, training, *, frozen, **kwargs):
         fits.append((begun, plain(self, begun, training, frozen=frozen, **kwargs), frozen))
+        epochs.append(training.epochs)
         return fits[-1][1]
 
     monkeypatch.setattr(Trainer, "fit", spy)
-    some = settings((0.3, 0.6, 0.8), 0.5, (0.95, 0.9, 0.8))
+    some = settings((0.3, 0.6, 0.8), 0.5, (0.95, 0.9, 0.8)).model_copy(update={"level_epochs": (3, 1, 2)})
     walk = trained.prunable, trained.kernels, trained.numbers
     points = list(freeze_layers(trained.dense, trained.trainer, some, magnitude, *walk))
     total = sum(w.size for w, flag in zip(trained.dense, trained.prunable, strict=True) if flag)
@@ -110,7 +111,8 @@ def test_what_is_frozen_keeps_its_bits_and_levels_are_exact(trained, monkeypatch
     for begun, retrained, frozen in fits:
         for number, before, after in zip(trained.numbers, begun, retrained, strict=True):
             assert (before.tobytes() == after.tobytes()) == (number in frozen)
-    assert trained.trainer.progress.total == len(fits) * 2 + 3
+    assert epochs == [3, 3, 1, 1, 2, 2, 2, 2]  # zeros: 48, 57; 91, 114; 115, 134, 146, 152
+    assert trained.trainer.progress.total == sum(epochs) + 3
     largest = [weights[6] for _, weights in points]
     for before, after in itertools.pairwise(largest):  # only further zeros
         np.testing.assert_array_equal(after[after != 0], before[after != 0])

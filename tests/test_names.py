@@ -1,9 +1,9 @@
-from prunefront.common.params import STAGES
+from prunefront.common.params import TRAINED
 from prunefront.frontier.names import METHOD_NAMES, method_name
 
 
 def test_every_stage_has_a_name_of_its_own():
-    assert list(METHOD_NAMES) == ["baseline", *STAGES]
+    assert list(METHOD_NAMES) == list(TRAINED)
     assert len(set(METHOD_NAMES.values())) == len(METHOD_NAMES)
     for stage in METHOD_NAMES:
         name = method_name(stage)

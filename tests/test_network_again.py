@@ -12,6 +12,7 @@ from prunefront.pruning.saliency import magnitude
 from prunefront.pruning.schedules import Ramp
 from prunefront.training.network import Networks
 from prunefront.training.progress import Progress
+from prunefront.training.teachers import Teachers
 from prunefront.training.trainer import Trainer
 from tests.helpers import IMAGES, PLAIN, TRAINING, recipe
 
@@ -37,7 +38,7 @@ def normalized():
 
 
 def trainer(make, recipe_=PLAIN, seed=0, networks=None):
-    teachers = [make().get_weights()] if recipe_.distillation else []
+    teachers = Teachers(make, [make().get_weights()]) if recipe_.distillation else None
     kept = networks or Networks()
     return Trainer(make, IMAGES, IMAGES, seed, recipe_, Progress("test", 99), teachers=teachers, networks=kept)
 

@@ -2,7 +2,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from prunefront import InputError
-from prunefront.common.params import METHODS, NULL_BASELINES, STAGES, load_params
+from prunefront.common.params import METHODS, NULL_BASELINES, STAGES, TRAINED, load_params
 from tests.helpers import ROOT, edited
 
 
@@ -93,7 +93,7 @@ def test_a_method_without_levels_is_left_out(tmp_path):
 
 def test_the_table_of_stages_is_the_pipeline():
     pipeline = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
-    assert list(pipeline) == ["prepare", "baseline", *STAGES, "pareto", "export", "report"]
+    assert list(pipeline) == ["prepare", *TRAINED, "pareto", "export", "report"]
     assert (*METHODS, *NULL_BASELINES) == tuple(STAGES)
 
 
@@ -121,7 +121,7 @@ def test_parameters_from_before_something_was_added_go_on_to_load(tmp_path):
 def test_a_missing_parameter_is_named(tmp_path):
     path = edited(tmp_path)
     path.write_text(path.read_text().replace("  batch_size: 64", "  # batch_size: 64", 1))
-    with pytest.raises(InputError, match=r"missing parameter 'baseline.batch_size'"):
+    with pytest.raises(InputError, match=r"missing parameter 'teacher.batch_size'"):
         load_params(path)
 
 

@@ -12,7 +12,8 @@ from prunefront.models.outputs import LOGITS, Outputs
 from prunefront.pruning.masks import global_masks
 from prunefront.training import trainer as trainer_module
 from prunefront.training.progress import Progress
-from prunefront.training.recipes import augmented, distil, learning_rate, scale_dropout
+from prunefront.training.recipes import augmented, learning_rate, scale_dropout
+from prunefront.training.teachers import Teachers, distil
 from prunefront.training.trainer import Trainer, compile_classifier
 from tests.helpers import IMAGES, PLAIN, RNG, TRAINING, needs_16_bits, recipe
 
@@ -75,7 +76,7 @@ def linear(kernel):
 def test_distillation_by_hand():
     student, teacher = linear([0, 0]), linear([2 * np.log(3), 0])
     compile_classifier(student, keras.optimizers.SGD(1.0))
-    distil(student, [teacher], 0.25, 2.0, LOGITS)
+    distil(student, LOGITS, [teacher], LOGITS, 0.25, 2.0)
     x, y = np.ones((1, 1), np.float32), np.array([1])
     # at temperature 2 the teacher says 3/4 and 1/4; an undecided student has the cross-entropy log 2 from anything
     assert float(student.compute_loss(x, y, student(x))) == pytest.approx((0.75 + 0.25 * 4) * np.log(2), rel=1e-5)
@@ -90,7 +91,7 @@ def test_distillation_by_hand():
 def test_several_teachers_are_imitated_by_the_mean_of_what_they_say():
     student, one, other = linear([0, 0]), linear([2 * np.log(3), 0]), linear([0, 2 * np.log(3)])
     compile_classifier(student, keras.optimizers.SGD(1.0))
-    distil(student, [one, other], 1.0, 2.0, LOGITS)  # 3/4 and 1/4, 1/4 and 3/4: in the mean undecided, as it is
+    distil(student, LOGITS, [one, other], LOGITS, 1.0, 2.0)  # 3/4 and 1/4, 1/4 and 3/4: in the mean undecided, as it is
     student.fit(np.ones((1, 1), np.float32), np.array([1]), verbose=0)
     np.testing.assert_allclose(student.get_weights()[0], [[0, 0]], atol=1e-6)
 
@@ -106,7 +107,7 @@ def test_outputs_of_any_type_are_distilled(dtype, activation):
 
     student, teacher, outputs = build(), build(), Outputs(activation == "sigmoid", activation == "linear")
     compile_classifier(student, keras.optimizers.SGD(0.1), outputs)
-    distil(student, [teacher], 0.5, 2.0, outputs)
+    distil(student, outputs, [teacher], outputs, 0.5, 2.0)
     x, y = RNG.normal(size=(8, 3)).astype(np.float32) * 50, np.arange(8) % 2  # saturated
     assert np.isfinite(student.fit(x, y, verbose=0).history["loss"]).all()
 
@@ -117,7 +118,9 @@ def test_a_full_recipe_trains_the_same_each_time_and_counts_its_cost():
         schedule="cosine", warmup_epochs=1, weight_decay=0.1, label_smoothing=0.1, flip=True, shift=1, distillation=0.5
     )
     make = lambda: build_network((10, 10, 1), 4)  # noqa: E731
-    trainer = Trainer(make, IMAGES, IMAGES, 0, everything, Progress("test", 10), teachers=[make().get_weights()])
+    trainer = Trainer(
+        make, IMAGES, IMAGES, 0, everything, Progress("test", 10), teachers=Teachers(make, [make().get_weights()])
+    )
     training = TRAINING.model_copy(update={"learning_rate": 0.01})
     first, again = (trainer.fit(None, training) for _ in range(2))
     assert all(np.array_equal(one, other) for one, other in zip(first, again, strict=True))

@@ -99,9 +99,13 @@ def test_taught_by_an_ensemble_a_seed_follows_from_the_baselines_of_all(tmp_path
     monkeypatch.chdir(tmp_path)
     taught = ("recipes.cosine.distillation", 0.5), ("seeds", [0, 1])
     alone = load_params(edited(tmp_path, *taught))
-    assert alone.teachers("iterative", 1) == (1,)
+    assert alone.teachers("iterative", 1) == (("baseline", 1),)
     params = load_params(edited(tmp_path, *taught, ("recipes.cosine.teacher", "ensemble")))
-    assert [params.teachers(stage, 1) for stage in ("iterative", "masked", "baseline")] == [(0, 1), (), ()]
+    assert [params.teachers(stage, 1) for stage in ("iterative", "masked", "baseline")] == [
+        (("baseline", 0), ("baseline", 1)),
+        (),
+        (),
+    ]
     assert "seeds" in relevant(params, "iterative")
     assert "seeds" not in relevant(alone, "iterative") | relevant(params, "masked")
     stages = "iterative", "masked"

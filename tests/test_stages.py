@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from prunefront.common.params import STAGES
+from prunefront.common.params import TRAINED
 from tests.helpers import ROOT, assert_one_line, edited, import_closure, python, run
 
 PIPELINE = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -43,8 +43,8 @@ def test_the_lock_knows_the_stages_of_the_pipeline_and_no_others():
 
 def test_the_last_stage_depends_on_every_method():
     deps = {dep.removeprefix("metrics/") for dep in PIPELINE["pareto"]["deps"] if dep.startswith("metrics/")}
-    assert deps == {"prepare.provenance.json", "baseline", *STAGES}
-    assert {f"models/{stage}" for stage in ("baseline", *STAGES)} < set(PIPELINE["report"]["deps"])
+    assert deps == {"prepare.provenance.json", *TRAINED}
+    assert {f"models/{stage}" for stage in TRAINED} < set(PIPELINE["report"]["deps"])
 
 
 def test_help_does_not_import_tensorflow():

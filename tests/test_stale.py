@@ -10,8 +10,9 @@ from ruamel.yaml import YAML
 from tests.helpers import ROOT, set_params
 
 STAGES = YAML(typ="safe").load((ROOT / "dvc.yaml").read_text())["stages"]
-METHODS = set(STAGES) - {"prepare", "baseline", "pareto", "export", "report"}
-TRAINED = METHODS | {"baseline", "pareto", "export", "report"}
+METHODS = set(STAGES) - {"prepare", "teacher", "baseline", "pareto", "export", "report"}
+JUDGED = METHODS | {"baseline", "pareto", "export", "report"}
+TRAINED = JUDGED | {"teacher"}
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def stale(folder: Path) -> set[str]:
     ("edited", "expected"),
     [
         ("prune.levels", {"prepare", "report", "prune_global", "prune_layerwise"}),
-        ("prune.biases", {"prepare", *TRAINED}),
+        ("prune.biases", {"prepare", *JUDGED}),
         ("export.tolerance", {"prepare", "export", "report"}),
         ("masked.epochs", {"prepare", "masked", "report"}),
         ("pareto.gate", {"prepare", "pareto", "report"}),
@@ -61,6 +62,7 @@ def stale(folder: Path) -> set[str]:
         ("prunefront/methods/magnitude_rewind.py", {"magnitude_rewind"}),
         ("magnitude_rewind.epochs", {"prepare", "magnitude_rewind", "report"}),
         ("stages/freeze.py", {"freeze"}),
+        ("teacher.epochs", {"prepare", "teacher", "report"}),
         ("prunefront/export/processes.py", {"export", "report"}),
         ("prunefront/tools/*.py", set()),
         ("prunefront/__init__.py", set()),
@@ -75,7 +77,7 @@ def test_an_edit_makes_stale_what_reads_it(project, edited, expected):
             path.write_text(text + "# edited\n")
     else:
         values = {"prune.levels": [0, 0.5], "prune.biases": False, "masked.epochs": 3, "pareto.gate": 0.5}
-        values |= {"magnitude_rewind.epochs": 3, "export.tolerance": 0.5}
+        values |= {"teacher.epochs": 3, "magnitude_rewind.epochs": 3, "export.tolerance": 0.5}
         section, _, key = edited.partition(".")
         set_params(project, **({section: {key: values[edited]}} if key else {"seeds": [0, 1]}))
     try:

@@ -35,6 +35,7 @@ from prunefront.common.sections import (
     Section,
     Seed,
     SmallDense,
+    Teacher,
     Training,
 )
 
@@ -73,6 +74,8 @@ STAGES = {
 """The stages of all methods, in the order of the pipeline and of the results."""
 METHODS = tuple(stage for stage, known in STAGES.items() if not known.null_baseline)
 NULL_BASELINES = tuple(stage for stage, known in STAGES.items() if known.null_baseline)
+TRAINED = ("teacher", "baseline", *STAGES)
+"""All stages that have rows of results, in the order of the pipeline."""
 
 
 class Params(Section):
@@ -84,6 +87,7 @@ class Params(Section):
     data: Data
     model: Model
     recipes: dict[RecipeName, Recipe]
+    teacher: Teacher | None = None
     baseline: Baseline
     prune: Prune
     recalibrate: Recalibrate
@@ -100,9 +104,10 @@ class Params(Section):
 
     @property
     def plain(self) -> bool:
-        """Whether the network is prunefront's own, from random weights, and all of it may be pruned."""
+        """Whether the network is prunefront's own, from random weights, may all be pruned, and has no teacher."""
         pruned = self.prune.include, self.prune.exclude
-        return self.model.built_in and self.model.weights == NO_FILE and pruned == (("*",), ())
+        own = self.model.built_in and self.model.weights == NO_FILE
+        return own and pruned == (("*",), ()) and not self.has_teacher
 
     def section(self, stage: str) -> Any:
         """The parameters of a stage's own; None where a parameter file does not know the method yet."""
@@ -112,17 +117,41 @@ class Params(Section):
         """The target sparsities of a stage of `STAGES` or of the baseline; none if the method is left out."""
         if stage == "baseline":
             return (0.0,)
+        if stage == "teacher":
+            return (0.0,) if self.has_teacher else ()
         if stage == "small_dense" and not self.model.built_in:  # nobody knows a narrower form of another network
             return ()
         section: Levels | None = self.section(stage)
         return () if section is None else section.levels
 
-    def teachers(self, stage: str, seed: int) -> tuple[int, ...]:
-        """The seeds of the dense networks that a stage's fits imitate; none without distillation."""
-        recipe = self.recipes.get(getattr(self.section(stage), "recipe", ""))
+    def seeds_of(self, stage: str) -> tuple[int, ...]:
+        """The replicates of a stage that has rows; the teacher is one for all seeds."""
+        if stage != "teacher":
+            return self.seeds
+        return () if self.teacher is None else (self.teacher.seed,)
+
+    def recipe(self, stage: str) -> Recipe | None:
+        """How a stage trains; None if it does not."""
+        return self.recipes.get(getattr(self.section(stage), "recipe", ""))
+
+    def teachers(self, stage: str, seed: int) -> tuple[tuple[str, int], ...]:
+        """The stages and seeds of the networks that a stage's fits imitate; none without distillation."""
+        recipe = self.recipe(stage)
         if recipe is None or recipe.distillation == 0:
             return ()
-        return self.seeds if recipe.needs_all_seeds else (seed,)
+        if recipe.needs_own_teacher:
+            return tuple(("teacher", one) for one in self.seeds_of("teacher"))
+        return tuple(("baseline", one) for one in (self.seeds if recipe.needs_all_seeds else (seed,)))
+
+    @property
+    def has_teacher(self) -> bool:
+        """Whether the parameters name a network that others may imitate."""
+        return self.teacher is not None and not self.teacher.built_in
+
+    def with_teacher(self) -> "Params":
+        """The same with the teacher in the place of the network; nothing of it is kept from pruning, or pruned."""
+        prune = self.prune.model_copy(update={"include": ("*",), "exclude": ()})
+        return self.model_copy(update={"model": self.teacher, "teacher": None, "prune": prune})
 
     @model_validator(mode="after")
     def _portable_in_float32(self) -> Self:
@@ -148,9 +177,20 @@ class Params(Section):
                     f"{name}.epochs: expected more than the warmup_epochs of its recipe, "
                     f"{self.recipes[section.recipe].warmup_epochs} (received {section.fewest_epochs})"
                 )
-        for name in ("baseline", "small_dense"):
-            if self.recipes[getattr(self, name).recipe].distillation > 0:
-                raise ValueError(f"{name}.recipe: expected one with distillation: 0, a dense network has no teacher")
+        for name in (*["teacher"] * self.has_teacher, "baseline", "small_dense"):
+            recipe = self.recipe(name)
+            if recipe is not None and recipe.distillation > 0 and (name == "teacher" or recipe.teacher != "own"):
+                other = "" if name == "teacher" else " or teacher: own"
+                raise ValueError(
+                    f"{name}.recipe: expected one with distillation: 0{other}, it is not of a sparse network"
+                )
+        recipes = {stage: self.recipe(stage) for stage in TRAINED if self.levels(stage)}
+        taught = [stage for stage, recipe in recipes.items() if recipe is not None and recipe.needs_own_teacher]
+        if taught and not self.has_teacher:
+            raise ValueError(
+                f"teacher: expected path, builder or application, such as builder: "
+                f"prunefront.models.residual:build_residual, since {taught[0]} imitates that network (received none)"
+            )
         if not self.prune.levels:
             raise ValueError("prune.levels: expected at least one level")
         if self.masked.levels and not self.freeze.levels:

@@ -154,7 +154,9 @@ def _names(params: Params, stage: str) -> list[str]:
     if stage == "prepare":  # all are checked there, these count for what it writes
         return ["data", "model"]
     names = ["precision"] * (stage != "export")  # which is in float32 whatever it was trained in
-    names += ["runtime.portable", "runtime.threads", "prune.biases", "prune.include", "prune.exclude", "model"]
+    names += ["runtime.portable", "runtime.threads"]
+    if stage != "teacher":
+        names += ["prune.biases", "prune.include", "prune.exclude", "model"]
     names = [name for name in names if name.partition(".")[0] in Params.model_fields]
     if stage == "pareto":
         return [*names, "seeds", "pareto"]
@@ -170,9 +172,11 @@ def _names(params: Params, stage: str) -> list[str]:
 
 def _files(params: Params, stage: str) -> dict[str, str]:
     """Digests of the user's files that a stage reads, by the names of their parameters."""
-    paths = {"model.path": params.model.path, "model.code": params.model.code}
-    if stage in ("prepare", "baseline"):
-        paths["model.weights"] = params.model.weights
+    network = params.teacher if stage == "teacher" and params.teacher is not None else params.model
+    name = "teacher" if network is params.teacher else "model"
+    paths = {f"{name}.path": network.path, f"{name}.code": network.code}
+    if stage in ("prepare", "teacher", "baseline"):
+        paths[f"{name}.weights"] = network.weights
     if stage == "prepare":
         paths["data.path"] = params.data.path
     return {name: tree_digest(path) for name, path in paths.items() if path != NO_FILE and path.exists()}

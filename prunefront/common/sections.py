@@ -146,7 +146,8 @@ class Model(Section):
     @property
     def unwatched(self) -> bool:
         """Whether DVC will miss a change in the code that builds the network."""
-        return self.builder is not None and self.code == NO_FILE
+        own = self.builder is not None and not self.builder.startswith("prunefront.")
+        return own and self.code == NO_FILE
 
     @model_validator(mode="after")
     def _one_model(self) -> Self:
@@ -166,7 +167,7 @@ class Recipe(Section):
     distillation: Share
     temperature: Annotated[float, Field(gt=0, le=1000, strict=True)]
     averaged: Annotated[float, Field(ge=0, lt=1, strict=True)] = 0.0
-    teacher: Literal["baseline", "ensemble"] = "baseline"
+    teacher: Literal["baseline", "ensemble", "own"] = "baseline"
 
     @property
     def augments(self) -> bool:
@@ -176,6 +177,11 @@ class Recipe(Section):
     def needs_all_seeds(self) -> bool:
         """Whether results of one seed follow from the dense networks of all."""
         return self.distillation > 0 and self.teacher == "ensemble"
+
+    @property
+    def needs_own_teacher(self) -> bool:
+        """Whether a network that is not pruned, the teacher, is imitated."""
+        return self.distillation > 0 and self.teacher == "own"
 
 
 class Training(Section):
@@ -197,6 +203,12 @@ class Baseline(Training):
     def keeps(self) -> bool:
         """Whether the weights of an early epoch are kept, for methods that rewind to them."""
         return 1 <= self.keep_epoch <= self.epochs
+
+
+class Teacher(Model, Training):
+    """A network of another kind to imitate: where it is from, as in `Model`, and how it is trained."""
+
+    seed: Seed
 
 
 class Levels(Section):
@@ -264,14 +276,6 @@ class Freeze(Retraining):
     order: Literal["global", "layers"] = "global"
     step: Fraction = 0.1
     caps: Annotated[tuple[Fraction, ...], Field(min_length=1)] = (0.99, 0.95, 0.7)
-
-    @model_validator(mode="after")
-    def _steps_are_alike(self) -> Self:
-        if self.order == "layers" and (self.level_epochs or self.level_learning_rates):
-            raise ValueError(
-                "expected no level_epochs and level_learning_rates with order: layers, whose steps are alike"
-            )
-        return self
 
 
 class Masked(Retraining):

@@ -2,8 +2,12 @@
 
 from prunefront.common.params import STAGES
 
-METHOD_NAMES = {"baseline": "dense network", **{stage: known.name for stage, known in STAGES.items()}}
-"""For the baseline and each stage of a method its name in pictures and reports."""
+METHOD_NAMES = {
+    "teacher": "teacher",
+    "baseline": "dense network",
+    **{stage: known.name for stage, known in STAGES.items()},
+}
+"""For the teacher, the baseline and each stage of a method its name in pictures and reports."""
 
 
 def method_name(stage: str) -> str:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from prunefront.common.errors import InputError
 from prunefront.common.files import alone, digest, replacing, write_json
-from prunefront.common.params import METHODS, NULL_BASELINES, STAGES, Params
+from prunefront.common.params import METHODS, NULL_BASELINES, TRAINED, Params
 from prunefront.common.provenance import provenance_file, read_provenance
 from prunefront.common.sections import Pareto
 from prunefront.data.splits import Split, read_class_names, read_labels, read_split
@@ -142,7 +142,7 @@ def majority(run: Run, test: Split) -> Majority:
 
 def noted_warnings(params: Params) -> list[str]:
     """What the stages before this one said of their results, each line once."""
-    results = [PREPARATION, *(rows_file(s, seed) for s in ("baseline", *STAGES) for seed in params.seeds)]
+    results = [PREPARATION, *(rows_file(s, seed) for s in TRAINED for seed in params.seeds_of(s))]
     noted = [read_provenance(path, "") for path in results if provenance_file(path).exists()]
     return list(dict.fromkeys(line for one in noted for line in one.warnings))
 

@@ -30,7 +30,7 @@ def freeze_layers(
     Args:
         dense: the dense network's weights.
         trainer: retrains.
-        settings: the levels, the steps and caps, and how to retrain after each step.
+        settings: the levels, the steps and caps, and how to retrain after each step on the way to a level.
         score: the saliency score of the weights of a layer.
         prunable: for each weight array whether zeros in it count.
         kernels: for each weight array whether it is pruned: the kernels among those.
@@ -44,16 +44,16 @@ def freeze_layers(
         if room:
             sizes[number] = sizes.get(number, 0) + room
     steps = plan(sizes, settings, sum(w.size for w, flag in zip(dense, prunable, strict=True) if flag))
-    trainer.progress.expect(len(steps) * settings.epochs + len(settings.levels))
+    trainer.progress.expect(sum(settings.at(step.level).epochs for step in steps) + len(settings.levels))
     weights, frozen = dense, set[int]()
     for step in steps:
         inside = [number == step.layer and flag for number, flag in zip(layer_numbers, kernels, strict=True)]
         frozen.add(step.layer)
         begun = _pruned(weights, step.zeros, inside, prunable, score)
         label = f"layer {step.layer}, {step.zeros:,} zeros"
-        retrained = trainer.fit(begun, settings, frozen=frozenset(frozen), label=label)
+        retrained = trainer.fit(begun, settings.at(step.level), frozen=frozenset(frozen), label=label)
         weights = _pruned(retrained, step.zeros, inside, prunable, score)
-        if step.level is not None:
+        if step.reached:
             yield step.level, weights
 
 

@@ -3,10 +3,11 @@
 import contextlib
 import hashlib
 import inspect
+import re
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -161,6 +162,20 @@ def fingerprint(params: Model) -> str:
         for file in sorted(source.rglob("*.py")) if source.is_dir() else [source]:
             content.update(file.read_bytes() if file.is_file() else b"")
     return content.hexdigest()
+
+
+@contextlib.contextmanager
+def of_teacher() -> Iterator[None]:
+    """What is wrong with the teacher is said of its own section, not of `model`, whose keys it shares."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(teachers_own(str(error))) from None
+
+
+def teachers_own(text: str) -> str:
+    """A text about the keys of `model` as one about those of `teacher`."""
+    return re.sub(rf"\bmodel\.(?=({'|'.join(Model.model_fields)})\b)", "teacher.", text)
 
 
 def _matches(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:

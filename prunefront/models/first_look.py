@@ -4,21 +4,23 @@ import math
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
 from prunefront.common.errors import InputError
-from prunefront.common.params import STAGES, Params
+from prunefront.common.params import TRAINED, Params
 from prunefront.common.runtime import keras, set_up
 from prunefront.common.sections import NO_FILE
 from prunefront.data.batches import at_hand
 from prunefront.data.pixels import BYTES, UNIT, range_text
 from prunefront.data.splits import PixelRange, Split, channels_first, check_channels, scaled
-from prunefront.models.build import as_model_input, build_model, starting_weights
+from prunefront.models.build import as_model_input, build_model, of_teacher, starting_weights, teachers_own
 from prunefront.models.layers import WeightInfo, describe_weights, no_kernel
 from prunefront.models.outputs import find_outputs, forward
 from prunefront.models.pinned import unpinned_doubt
 from prunefront.models.scaling import scaling_layer
+from prunefront.pruning.masks import Weights
 
 HALF = 0.5
 """A smaller share of trainable weights is worth a line."""
@@ -61,7 +63,8 @@ class FirstLook:
             find_outputs(self.model, self.classes, self.examples, params.model.outputs)
         except InputError as error:
             yield f"the output is no classification of the labels. {error}"
-        trained = ["baseline"] * (params.baseline.epochs > 0) + [stage for stage in STAGES if params.levels(stage)]
+        trained = [stage for stage in TRAINED if params.levels(stage)]
+        trained = [stage for stage in trained if getattr(params.section(stage), "epochs", 1) > 0]
         named = {stage: getattr(params.section(stage), "recipe", None) for stage in trained}
         for stage, recipe in named.items():
             if recipe is not None and params.recipes[recipe].augments and self.examples.ndim != 4:
@@ -83,6 +86,29 @@ def first_look(params: Params, examples: np.ndarray, classes: int) -> FirstLook:
     Raises:
         InputError: the network cannot be made, or does not take the examples.
     """
+    model, start, takes, pixel_range, tried, doubts = _tried(params, examples, classes)
+    if params.has_teacher:
+        doubts += _teacher_doubts(params, examples, classes, pixel_range, tried.shape)
+    weights = describe_weights(model, params.prune.biases, params.prune.include, params.prune.exclude)
+    sizes = [math.prod(weight.shape) for weight in weights]
+    total, trained = sum(sizes), sum(n for n, weight in zip(sizes, weights, strict=True) if weight.trainable)
+    if 0 < trained < HALF * total:
+        doubts.append(f"only {trained:,} of {total:,} parameters are trainable, and sparsity is a share of those alone")
+    return FirstLook(params, model, weights, tried, classes, takes, pixel_range, tuple(doubts), start is not None)
+
+
+class _Tried(NamedTuple):
+    """A network that has been called on a few examples; attributes as those of `FirstLook`."""
+
+    model: "keras.Model"
+    start: Weights | None
+    takes: PixelRange
+    pixel_range: PixelRange
+    examples: np.ndarray
+    doubts: list[str]
+
+
+def _tried(params: Params, examples: np.ndarray, classes: int) -> _Tried:
     shape, doubts = examples.shape[1:], []
     if channels_first(shape) and params.model.path == NO_FILE and params.data.pixel_range is not None:
         if examples.dtype == np.uint8:  # a network made for such a shape would take 3 rows of many channels
@@ -108,12 +134,7 @@ def first_look(params: Params, examples: np.ndarray, classes: int) -> FirstLook:
         doubts.append("DVC will not notice a change in the builder's code; set model.code to its file or folder")
     tried = fed(pixel_range)
     forward(model, tried)
-    weights = describe_weights(model, params.prune.biases, params.prune.include, params.prune.exclude)
-    sizes = [math.prod(weight.shape) for weight in weights]
-    total, trained = sum(sizes), sum(n for n, weight in zip(sizes, weights, strict=True) if weight.trainable)
-    if 0 < trained < HALF * total:
-        doubts.append(f"only {trained:,} of {total:,} parameters are trainable, and sparsity is a share of those alone")
-    return FirstLook(params, model, weights, tried, classes, takes, pixel_range, tuple(doubts), start is not None)
+    return _Tried(model, start, takes, pixel_range, tried, doubts)
 
 
 def _taken(params: Params, model: "keras.Model", examples: np.ndarray, fed: np.ndarray) -> tuple[PixelRange, list[str]]:
@@ -144,6 +165,36 @@ def _taken(params: Params, model: "keras.Model", examples: np.ndarray, fed: np.n
     if why and isinstance(said, tuple) and said != takes and examples.dtype == np.uint8:
         return takes, [f"{why}, and data.pixel_range is {range_text(said)}; say auto or {range_text(takes)} there"]
     return takes, []
+
+
+def _teacher_doubts(
+    params: Params, examples: np.ndarray, classes: int, pixel_range: PixelRange, shape: tuple[int, ...]
+) -> list[str]:
+    """What may be meant otherwise in the teacher, a line each.
+
+    Args:
+        params, examples, classes: see `first_look`.
+        pixel_range: what images are scaled to.
+        shape: of the examples as the network to prune takes them.
+
+    Raises:
+        InputError: the teacher cannot be made, or does not take what the network to prune takes.
+    """
+    data = params.data.model_copy(update={"pixel_range": pixel_range})
+    with of_teacher():
+        tried = _tried(params.with_teacher().model_copy(update={"data": data}), examples, classes)
+        find_outputs(tried.model, classes, tried.examples, params.with_teacher().model.outputs)
+    if tried.examples.shape != shape:
+        raise InputError(
+            f"teacher: expected a network that takes examples of shape {shape[1:]}, as the network to prune does. "
+            f"Received: {tried.examples.shape[1:]}"
+        )
+    if tried.takes and pixel_range and tried.takes != pixel_range and examples.dtype == np.uint8:
+        raise InputError(
+            f"teacher: expected a network that takes images in {range_text(pixel_range)}, like the network to prune; a "
+            f"builder can put keras.layers.Rescaling in front. Received: one that takes {range_text(tried.takes)}"
+        )
+    return [f"teacher: {teachers_own(doubt)}" for doubt in tried.doubts]
 
 
 def _published_range(application: str) -> tuple[float, float] | None:

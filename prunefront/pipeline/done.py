@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from prunefront.common.errors import InputError
 from prunefront.common.files import digest, read_json, write_json
-from prunefront.common.params import STAGES, Params
+from prunefront.common.params import TRAINED, Params
 from prunefront.common.provenance import relevant, tree_digest
 from prunefront.data.splits import PREPARED
 from prunefront.models.build import fingerprint
@@ -37,9 +37,8 @@ def made_from(stage: str, params: Params, seed: int) -> str:
     content = code_of(stage)
     content.update(json.dumps(relevant(params, stage), sort_keys=True).encode())
     content.update(f"{seed} {fingerprint(params.model)} {tree_digest(PREPARED)}".encode())
-    order = ("baseline", *STAGES)
-    earlier = [rows_file(name, seed) for name in order[: order.index(stage)]]
-    taught_by = [rows_file("baseline", teacher) for teacher in params.teachers(stage, seed)]
+    earlier = [rows_file(name, seed) for name in TRAINED[1 : TRAINED.index(stage)]]
+    taught_by = [rows_file(name, teacher) for name, teacher in params.teachers(stage, seed)]
     for path in [params.model.weights, *earlier, *taught_by]:
         content.update(f"{path} {digest(path) if path.is_file() else ''}".encode())
     return content.hexdigest()

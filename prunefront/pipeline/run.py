@@ -1,6 +1,6 @@
 """One stage's work, the same for all methods: evaluate each operating point, write its weights and its row."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -14,13 +14,13 @@ from prunefront.common.files import digest, replacing_folder
 from prunefront.common.params import Params
 from prunefront.common.provenance import write_provenance
 from prunefront.common.runtime import keras, set_up
-from prunefront.common.sections import LevelTraining
+from prunefront.common.sections import LevelTraining, Model, Prune
 from prunefront.data.splits import PREPARED, Split, read_class_names, read_split
-from prunefront.models.build import as_model_input, build_model, fingerprint, starting_weights
+from prunefront.models.build import as_model_input, build_model, fingerprint, of_teacher, starting_weights
 from prunefront.models.certificate import certify
 from prunefront.models.counts import count, describe
 from prunefront.models.layers import WeightInfo, describe_weights, layers_of, no_kernel
-from prunefront.models.multiply_adds import uses
+from prunefront.models.multiply_adds import multiply_adds, uses
 from prunefront.models.outputs import Outputs, find_outputs
 from prunefront.models.weights import check_shapes, load_weights, save_weights
 from prunefront.pipeline.correct import correct_name, write_correct
@@ -43,6 +43,7 @@ from prunefront.training.curves import Curves, curves_file, write_curves
 from prunefront.training.network import Networks
 from prunefront.training.progress import Progress
 from prunefront.training.resume import FinishedFits
+from prunefront.training.teachers import Teachers
 from prunefront.training.trainer import Cost, Trainer, compile_classifier, evaluate_each, share
 
 
@@ -53,6 +54,7 @@ class Run:
     Attributes:
         stage: the name of the stage, and of its method.
         params: the parameters of the run.
+        network: where the network is from: the one to prune, or the teacher.
         seed: the replicate.
         make_model: builds a new network; the built-in one narrower if it is given a width in (0, 1].
         model: one network of the kind, compiled for evaluating and writing weights; it is never trained.
@@ -69,6 +71,7 @@ class Run:
 
     stage: str
     params: Params
+    network: Model
     seed: int
     make_model: Callable[..., "keras.Model"]
     model: "keras.Model"
@@ -125,7 +128,7 @@ class Run:
     @property
     def start(self) -> Weights | None:
         """The weights that the user brings, None for random ones. Raises InputError if they do not fit the network."""
-        return starting_weights(self.params.model, self.model)
+        return starting_weights(self.network, self.model)
 
     @property
     def dense(self) -> Weights:
@@ -140,9 +143,25 @@ class Run:
         return early
 
     @property
-    def teachers(self) -> list[Weights]:
-        """The weights of the dense networks that the fits imitate, see `Params.teachers`."""
-        return [self._load("baseline", 0.0, seed)[1] for seed in self.params.teachers(self.stage, self.seed)]
+    def teachers(self) -> Teachers | None:
+        """The networks that the fits imitate, see `Params.teachers`."""
+        named = self.params.teachers(self.stage, self.seed)
+        if not named:
+            return None
+        weights = [self._load(stage, 0.0, seed)[1] for stage, seed in named]
+        if named[0][0] == "baseline":
+            return Teachers(self.make_model, weights, self.outputs)
+        return self._own_teacher(weights)
+
+    def _own_teacher(self, weights: Sequence[Weights]) -> Teachers:
+        params, example, classes = self.params.with_teacher().model, self.validation.x[:4], len(self.class_names)
+        make_model = partial(build_model, params, example.shape[1:], classes)
+        with of_teacher():
+            model = make_model()
+            check_shapes(weights[0], model, "the teacher's weights")
+            outputs = find_outputs(model, classes, example, params.outputs)
+        work, own = (multiply_adds(m, [np.ones(w.shape) for w in m.weights], example[:1]) for m in (model, self.model))
+        return Teachers(make_model, weights, outputs, fingerprint(params), work / max(1, own))
 
     def load(self, stage: str, level: float) -> tuple[float, Weights]:
         """Another stage's point of the same seed, see `load_nearest`."""
@@ -195,7 +214,7 @@ class Run:
             curves=self.curves,
             finished=self.finished,
             outputs=self.outputs,
-            fingerprint=fingerprint(self.params.model),
+            fingerprint=fingerprint(self.network),
             networks=self.networks,
         )
 
@@ -213,21 +232,28 @@ def open_run(stage: str, params: Params, seed: int, networks: Networks | None = 
         InputError: the data are not prepared, or the network cannot be made or does not fit.
     """
     set_up(params.precision, seed)
+    if stage != "teacher":
+        return _opened(stage, params, params.model, params.prune, seed, networks or Networks())
+    teacher = params.with_teacher()
+    with of_teacher():
+        return _opened(stage, params, teacher.model, teacher.prune, seed, networks or Networks())
+
+
+def _opened(stage: str, params: Params, network: Model, prune: Prune, seed: int, networks: Networks) -> Run:
     validation = read_split("validation")
     classes = len(read_class_names())
-
-    make_model = partial(build_model, params.model, validation.x.shape[1:], classes)
+    make_model = partial(build_model, network, validation.x.shape[1:], classes)
     model = make_model()
-    if params.model.builder is not None:
-        make_model = partial(_alike, make_model, _kind(model), params.model.builder)
+    if network.builder is not None:
+        make_model = partial(_alike, make_model, _kind(model), network.builder)
     validation = as_model_input(validation, model)
-    weights = describe_weights(model, params.prune.biases, params.prune.include, params.prune.exclude)
+    weights = describe_weights(model, prune.biases, prune.include, prune.exclude)
     nothing = no_kernel(weights)
     if nothing is not None:
         raise InputError(nothing)
-    outputs = find_outputs(model, classes, validation.x[:4], params.model.outputs)
+    outputs = find_outputs(model, classes, validation.x[:4], network.outputs)
     compile_classifier(model, outputs=outputs)
-    return Run(stage, params, seed, make_model, model, weights, outputs, validation, networks=networks or Networks())
+    return Run(stage, params, network, seed, make_model, model, weights, outputs, validation, networks=networks)
 
 
 def _alike(make_model: Callable[[], "keras.Model"], kind: object, builder: str) -> "keras.Model":

@@ -33,7 +33,7 @@ def run_method(stage: str, points: Method, params_file: Path, seed: int | None =
         InputError: bad parameters, data that are not prepared, a network that does not fit, or a training that fails.
     """
     params = load_params(params_file)
-    seeds = params.seeds if seed is None else (seed,)
+    seeds = params.seeds_of(stage) if seed is None else (seed,)
     if not params.levels(stage):
         names = _leave_out(stage, params, seeds)
     elif seed is None:
@@ -41,25 +41,28 @@ def run_method(stage: str, points: Method, params_file: Path, seed: int | None =
     else:
         names = _run(stage, points, params, _made_from(stage, params, seeds))
     if seed is None:
-        drop_other_seeds(names, params.seeds)
+        drop_other_seeds(names, seeds)
     if PART not in os.environ:
-        write_summary(stage, params.seeds)
+        write_summary(stage, params.seeds_of(stage))
 
 
 def _leave_out(stage: str, params: Params, seeds: Sequence[int]) -> set[str]:
     for seed in seeds:
         write_no_points(stage, seed)
-    narrow = stage == "small_dense" and not params.model.built_in
-    print(f"{stage}: left out, {'only the built-in network can be narrower' if narrow else 'no levels'}")
+    why = "teacher names no network" if stage == "teacher" else "no levels"
+    if stage == "small_dense" and not params.model.built_in:
+        why = "only the built-in network can be narrower"
+    print(f"{stage}: left out, {why}")
     return {stage}
 
 
 def _run_missing(stage: str, points: Method, params: Params, params_file: Path) -> set[str]:
     """Makes the seeds that are not done, as many at a time as the parameters say; all if none came or went."""
-    begun = any(done_file(stage, seed).exists() for seed in params.seeds)
-    made = _made_from(stage, params, params.seeds) if begun else {}
+    seeds = params.seeds_of(stage)
+    begun = any(done_file(stage, seed).exists() for seed in seeds)
+    made = _made_from(stage, params, seeds) if begun else {}
     kept = _kept(stage, made) if begun else {}
-    own, *others = shares([seed for seed in params.seeds if seed not in kept], params.runtime.processes)
+    own, *others = shares([seed for seed in seeds if seed not in kept], params.runtime.processes)
     with beside(_module(points), params_file, others):
         made = made or _made_from(stage, params, own)  # only now: all processes import TensorFlow at the same time
         names = _run(stage, points, params, {seed: made[seed] for seed in own})

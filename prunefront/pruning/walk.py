@@ -14,12 +14,14 @@ class Step(NamedTuple):
     Attributes:
         layer: the number of the layer.
         zeros: of the whole network after the step.
-        level: the target sparsity that is reached; None between two levels.
+        level: the target sparsity that is reached, or that the step is on the way to.
+        reached: which of the two.
     """
 
     layer: int
     zeros: int
-    level: float | None
+    level: float
+    reached: bool
 
 
 def plan(sizes: Mapping[int, int], settings: Freeze, size: int) -> list[Step]:
@@ -43,11 +45,11 @@ def plan(sizes: Mapping[int, int], settings: Freeze, size: int) -> list[Step]:
         for share in _shares(settings.step, cap):
             zeros = before + pruned_count(share, sizes[number])
             while goals and goals[0][0] <= zeros:
-                steps.append(Step(number, *goals.pop(0)))
+                steps.append(Step(number, *goals.pop(0), True))
             if not goals:
                 return steps
             if not steps or steps[-1].zeros < zeros:
-                steps.append(Step(number, zeros, None))
+                steps.append(Step(number, zeros, goals[0][1], False))
         before += pruned_count(cap, sizes[number])
     raise InputError(
         f"freeze.levels: expected at most {before / size:.4f}, where all layers have reached their caps; raise "

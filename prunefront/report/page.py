@@ -12,7 +12,7 @@ import jinja2
 
 from prunefront.common.files import replacing
 from prunefront.common.machine import machine
-from prunefront.common.params import STAGES, Params
+from prunefront.common.params import TRAINED, Params
 from prunefront.export.latency import read_latency
 from prunefront.frontier.names import method_name
 from prunefront.pipeline.store import load_cost
@@ -135,8 +135,8 @@ def _made(results: Results) -> Table | None:
 
 def _costs(params: Params) -> Table | None:
     rows: list[list[Cell]] = []
-    for stage in ("baseline", *STAGES):
-        for seed in params.seeds:
+    for stage in TRAINED:
+        for seed in params.seeds_of(stage):
             spent = load_cost(stage, seed)
             if spent is not None and spent.epochs:
                 seconds = Cell(f"{spent.seconds:,.0f}", spent.seconds)

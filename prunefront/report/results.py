@@ -8,7 +8,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from prunefront.common.files import read_json
-from prunefront.common.params import STAGES, Params
+from prunefront.common.params import TRAINED, Params
 from prunefront.export.results import read_exports
 from prunefront.frontier.confusion import read_confusion
 from prunefront.frontier.intervals import ALL, of_points, read_intervals
@@ -127,8 +127,8 @@ def _with_intervals(
 
 def _curves(params: Params) -> pd.DataFrame:
     tables = []
-    for stage in ("baseline", *STAGES):
-        for seed in params.seeds if stage == "baseline" or params.levels(stage) else ():
+    for stage in TRAINED:
+        for seed in params.seeds_of(stage) if params.levels(stage) else ():
             path = curves_file(weights_folder(stage, seed))
             if path.exists():
                 tables.append(read_curves(path).assign(stage=stage, name=method_name(stage), seed=seed))

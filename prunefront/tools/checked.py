@@ -8,7 +8,7 @@ import pandas as pd
 
 from prunefront.common.errors import InputError
 from prunefront.common.files import digest
-from prunefront.common.params import STAGES, Params
+from prunefront.common.params import TRAINED, Params
 from prunefront.common.provenance import Provenance, check_provenance
 from prunefront.data.splits import PREPARED
 from prunefront.export.results import TABLE, read_exports
@@ -61,11 +61,11 @@ def check_results(run: Run) -> None:
 def _checked_stages(params: Params) -> pd.DataFrame:
     """The rows of all stages, after a check of what they were made with."""
     check_provenance("prepare", params, PREPARED, PREPARATION, _again("prepare"))
-    ran = [stage for stage in ("baseline", *STAGES) if params.levels(stage)]
+    ran = [stage for stage in TRAINED if params.levels(stage)]
     noted = {
         (stage, seed): check_provenance(stage, params, PREPARED, rows_file(stage, seed), _again(stage, seed))
         for stage in ran
-        for seed in params.seeds
+        for seed in params.seeds_of(stage)
     }
     rows = pd.concat([load_baselines(params), load_frontier(params)], ignore_index=True)
     for (stage, seed), one in noted.items():

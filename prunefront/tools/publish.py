@@ -10,7 +10,7 @@ import numpy as np
 from prunefront.common.errors import InputError
 from prunefront.common.files import replacing_folder, write_json
 from prunefront.common.machine import processor
-from prunefront.common.params import STAGES
+from prunefront.common.params import TRAINED
 from prunefront.common.runtime import tf
 from prunefront.export.latency import LATENCY, read_latency
 from prunefront.export.results import TABLE, read_exports
@@ -18,7 +18,7 @@ from prunefront.models.certificate import certificate_path, certify
 from prunefront.models.multiply_adds import multiply_adds
 from prunefront.models.weights import load_named_weights, load_weights
 from prunefront.pipeline.run import Run
-from prunefront.pipeline.store import REPORT, RESULTS, SUBMITTED, load_cost
+from prunefront.pipeline.store import REPORT, RESULTS, SUBMITTED, load_cost, load_rows
 from prunefront.report.page import write_report
 from prunefront.tools.checked import check_results
 
@@ -73,19 +73,21 @@ def cost(run: Run) -> dict[str, Any]:
     """What the run's stages spent on training, as far as they ran here.
 
     Multiply-adds are those of the dense network, `forward_passes` times: zeros save nothing in training. For the narrow
-    dense networks that is an upper bound.
+    dense networks that is an upper bound. Those of the stage `teacher` are of its own network; its passes for others to
+    imitate count there, in passes of theirs.
     """
     model, weights = run.model, load_weights(SUBMITTED)
     example = run.validation.x[:1]
     dense = multiply_adds(model, [np.ones(w.shape) for w in weights], example)
     stages: dict[str, Any] = {}
-    for stage in ("baseline", *STAGES):
-        for seed in run.params.seeds:
+    for stage in TRAINED:
+        for seed in run.params.seeds_of(stage):
             spent = load_cost(stage, seed)
             if spent is None or spent.epochs == 0:
                 continue
+            each = int(load_rows(stage, seed, (0.0,))["multiply_adds"].iloc[0]) if stage == "teacher" else dense
             numbers = spent.model_dump(exclude={"rows_sha256"})
-            stages.setdefault(stage, {})[str(seed)] = numbers | {"multiply_adds": dense * spent.forward_passes}
+            stages.setdefault(stage, {})[str(seed)] = numbers | {"multiply_adds": each * spent.forward_passes}
     return {
         "multiply_adds_per_example": {"dense": dense, "submitted": multiply_adds(model, weights, example)},
         "training": stages,

@@ -1,8 +1,6 @@
-"""What a training recipe means: learning rate, augmentation, dropout, distillation; made of Keras's own parts."""
+"""What a training recipe means: learning rate, augmentation, dropout; made of Keras's own parts."""
 
 import math
-from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -12,7 +10,6 @@ from prunefront.common.sections import Recipe, Training
 from prunefront.data.batches import shuffled
 from prunefront.data.splits import Split
 from prunefront.models.layers import layers_of
-from prunefront.models.outputs import Outputs
 
 
 def learning_rate(
@@ -90,44 +87,6 @@ def scale_dropout(model: "keras.Model", factor: float) -> None:
     for _, layer in layers_of(model):
         if isinstance(layer, dropout):
             layer.rate = float(np.clip(layer.rate * factor, 0, 0.95))
-
-
-def distil(
-    student: "keras.Model", teachers: "Sequence[keras.Model]", share: float, temperature: float, outputs: Outputs
-) -> None:
-    """Makes the student's training loss imitate teachers' outputs on the same images; evaluation stays as it is.
-
-    The loss becomes (1 - share) times its own plus share times temperature² times the cross-entropy between the two
-    softmax distributions at that temperature, of several teachers the mean of theirs: Hinton, Vinyals and Dean,
-    "Distilling the knowledge in a neural network" (2015).
-
-    Args:
-        student: changed in place.
-        teachers: one or more models of the same inputs and kind of outputs; they are not trained.
-        share: in [0, 1].
-        temperature: above 0; higher ones make the teachers' distributions softer.
-        outputs: what those of all are.
-    """
-    plain = student.compute_loss  # for good: the student lives no longer than its fit
-
-    def compute_loss(
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> "tf.Tensor":
-        own = plain(x, y, y_pred, sample_weight, training)
-        if not training:
-            return own
-        taught = [outputs.class_logits(tf.stop_gradient(teacher(x, training=False))) for teacher in teachers]
-        soft = sum(keras.ops.softmax(logits / temperature) for logits in taught) / len(taught)
-        imitation = keras.ops.categorical_crossentropy(
-            soft, outputs.class_logits(y_pred) / temperature, from_logits=True
-        )
-        return (1 - share) * own + share * temperature**2 * keras.ops.mean(imitation)
-
-    student.compute_loss = compute_loss
 
 
 def steps_per_epoch(train: Split, settings: Training) -> int:

@@ -1,7 +1,7 @@
 """Fitting and evaluating: the only place where models meet data."""
 
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 
@@ -23,8 +23,9 @@ from prunefront.training.gradients import gradients_of
 from prunefront.training.hold import hold_masks, move_masks, prune_further
 from prunefront.training.network import Network, Networks
 from prunefront.training.progress import Progress
-from prunefront.training.recipes import augmented, distil, learning_rate, optimizer, scale_dropout, steps_per_epoch
+from prunefront.training.recipes import augmented, learning_rate, optimizer, scale_dropout, steps_per_epoch
 from prunefront.training.resume import FinishedFits
+from prunefront.training.teachers import Teachers, distil
 
 
 @dataclass
@@ -56,7 +57,7 @@ class Trainer:
         seed: of weights, shuffling and dropout, set anew for each fit, so that no fit depends on those before it.
         recipe: how to train.
         progress: where each epoch is reported.
-        teachers: the weights of the dense networks that are imitated, where the recipe asks for distillation.
+        teachers: the networks that are imitated; None where the recipe does not ask for distillation.
         cost: adds up what the fits took.
         curves: adds up the epochs of the fits.
         finished: keeps the result of each fit, so that an interrupted stage goes on at the next; None keeps nothing.
@@ -71,7 +72,7 @@ class Trainer:
     seed: int
     recipe: Recipe
     progress: Progress
-    teachers: Sequence[Weights] = ()
+    teachers: Teachers | None = None
     cost: Cost = field(default_factory=Cost)
     curves: Curves = field(default_factory=list)
     finished: FinishedFits | None = None
@@ -92,6 +93,7 @@ class Trainer:
         frozen: Collection[int] = (),
         ramp: Ramp | None = None,
         label: str = "",
+        choose: bool = True,
     ) -> Weights:
         """Trains and returns the weights of the epoch with the best validation accuracy (the first of equals).
 
@@ -103,11 +105,12 @@ class Trainer:
             frozen: numbers of layers (see `WeightInfo`) that are not trained.
             ramp: prunes the model further while it trains; the best epoch is one of those after it.
             label: what the fit is for, shown before each epoch's progress.
+            choose: whether the best epoch is chosen; else it is the last, and no label of the validation split counts.
 
         Raises:
             InputError: the training diverged.
         """
-        return self._trained(start, settings, masks, frozen, ramp, label)[0]
+        return self._trained(start, settings, masks, frozen, ramp, label, choose=choose)[0]
 
     def fit_keeping(self, start: Weights | None, settings: Training, epoch: int) -> tuple[Weights, Weights]:
         """As `fit`, with the weights after an early epoch beside the best ones.
@@ -128,14 +131,15 @@ class Trainer:
         ramp: Ramp | None = None,
         label: str = "",
         keep: int = 0,
+        choose: bool = True,
     ) -> list[Weights]:
-        """The best weights, and those after epoch `keep` if there is one."""
+        """The best weights, or the last ones, and those after epoch `keep` if there is one."""
         keras.utils.set_random_seed(self.seed)
         new = self.make_model()
         key = ""
         if self.finished is not None and settings.epochs > 0:
             shapes = [list(v.shape) for v in new.weights]
-            depends_on: list[object] = [settings.model_dump(), sorted(frozen), label, keep, shapes]
+            depends_on: list[object] = [settings.model_dump(), sorted(frozen), label, keep, choose, shapes]
             depends_on.append(None if ramp is None else asdict(ramp))
             key = self._key(self.finished, depends_on, start, masks)
             found = self.finished.load(key)
@@ -154,12 +158,12 @@ class Trainer:
             prune_further(model, masks, allow_empty_layers=True)
         if settings.epochs == 0 or not model.trainable_weights:
             return [model.get_weights()] * (2 if keep else 1)
-        for teacher, weights in zip(network.teachers, self.teachers, strict=True):
-            teacher.set_weights(weights)
+        if self.teachers is not None:
+            self.teachers.teach(network.teachers)
         kept = _Kept(keep)
         keras.utils.set_random_seed(self.seed)  # anew: a network that is compiled for the fit draws numbers before it
         begun = time.monotonic()
-        self._fit(model, settings, ramp, kept, label)
+        self._fit(model, settings, ramp, kept, label, choose)
         seconds = time.monotonic() - begun
         epochs = len(kept.curve)
         if epochs < settings.epochs:
@@ -180,24 +184,27 @@ class Trainer:
             freeze_layers(model, frozen)
             if held:
                 hold_masks(model, [np.ones(v.shape, bool) for v in model.weights], adjustable=True)
-            teachers = [self.make_model() for _ in self.teachers]
-            if teachers:
-                distil(model, teachers, self.recipe.distillation, self.recipe.temperature, self.outputs)
+            models: list[keras.Model] = []
+            if self.teachers is not None:
+                models, recipe = self.teachers.models(), self.recipe
+                distil(model, self.outputs, models, self.teachers.outputs, recipe.distillation, recipe.temperature)
             compile_classifier(model, optimizer(self.recipe, rate), self.outputs, self.recipe.label_smoothing)
             if model.trainable_weights:  # metrics make their variables now: in the step it would be traced twice
                 x, y = self.train.x[:1], self.train.y[:1]
                 model.compute_metrics(x, y, model(x, training=False))
-            return Network(model, teachers)
+            return Network(model, models)
 
         step = [self.recipe.model_dump(), settings.model_dump(), sorted(frozen), held, keras.config.dtype_policy().name]
-        return self.networks.get(new, [*step, self.fingerprint, len(self.teachers)], compiled)
+        taught = None if self.teachers is None else self.teachers.identity
+        return self.networks.get(new, [*step, self.fingerprint, taught], compiled)
 
     def _key(self, finished: FinishedFits, depends_on: list[object], start: Weights | None, masks: Masks | None) -> str:
         """The name of a fit among those finished: a digest of all that it depends on."""
         policy = keras.config.dtype_policy().name
+        taught, arrays = (None, ()) if self.teachers is None else (self.teachers.identity, self.teachers.arrays())
         return finished.key(
-            [*depends_on, self.recipe.model_dump(), self.seed, policy, self.fingerprint, self._data],
-            [*(start or []), *(masks or []), *(array for teacher in self.teachers for array in teacher)],
+            [*depends_on, self.recipe.model_dump(), self.seed, policy, self.fingerprint, taught, self._data],
+            [*(start or []), *(masks or []), *arrays],
         )
 
     @cached_property
@@ -208,7 +215,8 @@ class Trainer:
         self.cost.epochs += epochs
         images = epochs * len(self.train.y)
         self.cost.images += images
-        self.cost.forward_passes += images * (3 + len(self.teachers)) + 3 * looked_at
+        taught = 0 if self.teachers is None else round(images * self.teachers.work)
+        self.cost.forward_passes += 3 * images + taught + 3 * looked_at
         self.cost.seconds += seconds
 
     def _looked_at(self, settings: Training, ramp: Ramp | None) -> int:
@@ -235,6 +243,7 @@ class Trainer:
         ramp: Ramp | None,
         kept: "_Kept",
         label: str,
+        choose: bool,
     ) -> None:
         best = keras.callbacks.EarlyStopping(
             "val_accuracy",
@@ -243,6 +252,7 @@ class Trainer:
             restore_best_weights=True,
             start_from_epoch=0 if ramp is None else ramp.epochs,
         )
+        choosing = [best] if choose else []
         ramping = [] if ramp is None else [_Ramping(ramp, self.steps(settings, ramp.epochs), self._batch(settings))]
         # first of all: the others see, and the best epoch is that of, the averages
         averaging = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if self.recipe.averaged else []
@@ -256,7 +266,14 @@ class Trainer:
                 **data,
                 epochs=settings.epochs,
                 validation_data=evaluable(self.validation),
-                callbacks=[*averaging, *ramping, kept, best, keras.callbacks.TerminateOnNaN(raise_error=True), report],
+                callbacks=[
+                    *averaging,
+                    *ramping,
+                    kept,
+                    *choosing,
+                    keras.callbacks.TerminateOnNaN(raise_error=True),
+                    report,
+                ],
                 verbose=0,
             )
         except RuntimeError as error:
