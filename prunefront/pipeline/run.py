@@ -287,7 +287,8 @@ def record(run: Run, points: Iterable[tuple[float, Weights]]) -> pd.DataFrame:
         InputError: weights or loss that are not finite.
     """
     rows, stage = [], run.stage
-    print("\n".join(filter(None, (describe(run.weights), note(run.model)))), flush=True)
+    if run.network is run.params.model:  # the teacher is not pruned
+        print("\n".join(filter(None, (describe(run.weights), note(run.model)))), flush=True)
     with run.progress as progress, replacing_folder(weights_folder(stage, run.seed)) as folder:
         for level, weights in points:
             row = _record_point(run, level, weights, folder)

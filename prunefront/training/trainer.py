@@ -139,7 +139,7 @@ class Trainer:
         key = ""
         if self.finished is not None and settings.epochs > 0:
             shapes = [list(v.shape) for v in new.weights]
-            depends_on: list[object] = [settings.model_dump(), sorted(frozen), label, keep, choose, shapes]
+            depends_on: list[object] = [settings.model_dump(mode="json"), sorted(frozen), label, keep, choose, shapes]
             depends_on.append(None if ramp is None else asdict(ramp))
             key = self._key(self.finished, depends_on, start, masks)
             found = self.finished.load(key)
@@ -194,7 +194,7 @@ class Trainer:
                 model.compute_metrics(x, y, model(x, training=False))
             return Network(model, models)
 
-        step = [self.recipe.model_dump(), settings.model_dump(), sorted(frozen), held, keras.config.dtype_policy().name]
+        step = [self.recipe.model_dump(), settings.model_dump(mode="json"), sorted(frozen), held, keras.config.dtype_policy().name]
         taught = None if self.teachers is None else self.teachers.identity
         return self.networks.get(new, [*step, self.fingerprint, taught], compiled)
 
