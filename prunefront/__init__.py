@@ -13,7 +13,7 @@ _HOMES = {
     "frontier.pareto": ["pareto_front", "score"],
     "models.certificate": ["certify", "verify"],
     "models.weights": ["load_masks", "load_weights", "save_masks"],
-    "pruning.masks": ["apply_masks", "global_masks", "layerwise_masks", "sparsity"],
+    "pruning.masks": ["apply_masks", "global_masks", "layerwise_masks", "masks_for_levels", "sparsity"],
     "pruning.saliency": ["Sparing", "erk", "lamp", "magnitude", "random_scores", "uniform"],
     "sparse_file.file": ["save_sparse"],
     "training.hold": ["held_masks", "hold_masks", "implied_masks", "magnitude_masks", "prune_further"],

@@ -10,11 +10,10 @@ def prune_global(seed: SeedOption = None, params: ParamsOption = PARAMS) -> None
     """
     from prunefront.methods.prune import prune as method
     from prunefront.pipeline.stage import run_method
-    from prunefront.pruning.masks import global_masks
 
     run_method(
         "prune_global",
-        lambda r: method(r.dense, r.settings.levels, global_masks, r.score, r.prunable),
+        lambda r: method(r.dense, r.settings.levels, r.score, r.prunable, layerwise=False),
         params,
         seed,
     )

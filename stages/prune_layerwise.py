@@ -10,11 +10,10 @@ def prune_layerwise(seed: SeedOption = None, params: ParamsOption = PARAMS) -> N
     """
     from prunefront.methods.prune import prune as method
     from prunefront.pipeline.stage import run_method
-    from prunefront.pruning.masks import layerwise_masks
 
     run_method(
         "prune_layerwise",
-        lambda r: method(r.dense, r.settings.levels, layerwise_masks, r.score, r.prunable),
+        lambda r: method(r.dense, r.settings.levels, r.score, r.prunable, layerwise=True),
         params,
         seed,
     )

@@ -6,6 +6,8 @@ masks are in model order, the order of `keras.Model.get_weights()`.
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from numbers import Real
 
 import numpy as np
@@ -13,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from prunefront.common.errors import InputError, cause
 from prunefront.pruning.saliency import Score, magnitude
+from prunefront.pruning.selection import MANY, Keys, first_counts, pieces
 
 Weights = list[np.ndarray]
 Masks = list[np.ndarray]
@@ -39,33 +42,64 @@ def pruned_count(sparsity: float, size: int) -> int:
     return math.floor(sparsity * (size - 1)) + 1
 
 
-def keep_largest(scores: np.ndarray, pruned: int) -> np.ndarray:
-    """A mask that removes exactly the `pruned` smallest scores.
+@dataclass(frozen=True)
+class LevelMasks:
+    """The masks of several levels in one array for each weight array: what a level removes, higher ones remove as well.
 
-    Equal scores are removed in order of position, first ones first: a threshold alone would remove all of them or none
-    and miss the count. The same order at every count makes masks nest as the count grows.
+    Attributes:
+        levels: target sparsities, upwards.
+        removed_from: for each weight the number of the level that removes it first, counted from 0; `len(levels)` for
+            those that none removes. uint8, or uint16 for more than 254 levels.
+    """
+
+    levels: tuple[float, ...]
+    removed_from: list[np.ndarray]
+
+    def masks(self, level: float) -> Masks:
+        """A boolean array for each weight array, True = kept. Raises InputError if it is none of the levels."""
+        if level not in self.levels:
+            raise InputError(f"Expected one of the levels, {list(self.levels)}. Received: {level}")
+        number = self.levels.index(level)
+        return [codes > number for codes in self.removed_from]
+
+
+def masks_for_levels(
+    weights: Sequence[ArrayLike],
+    levels: Sequence[float],
+    prunable: Sequence[bool] | None = None,
+    score: Score = magnitude,
+    layerwise: bool = False,
+) -> LevelMasks:
+    """The masks of all levels at once, in a few passes over the weights: see `selection.py`.
 
     Args:
-        scores: any shape, no NaN.
-        pruned: how many to remove, in [0, scores.size].
+        weights: real-valued arrays of any shapes; those that are mapped from files are read in pieces.
+        levels: target sparsities in [0, 1), not falling.
+        prunable: which of the arrays take part (default: all); the others are kept whole.
+        score: the saliency score; one of `saliency.py`, which allocates the sparsity over the arrays.
+        layerwise: one threshold for each array, so that each reaches the sparsity by itself; else one for all together.
 
     Returns:
-        Boolean array of the shape of `scores`, True = kept.
+        Masks that remove exactly `pruned_count` weights of all prunable ones, or of each prunable array as many, but
+        for those that score +inf. Exact zeros go first, equal scores by position, so that masks nest.
 
     Raises:
-        InputError: the count lies outside its range.
+        InputError: a level outside [0, 1) or lower than the one before, NaN or infinite weights or scores, or lists of
+            different lengths.
     """
-    flat = np.ravel(scores)
-    if not 0 <= pruned <= flat.size:
-        raise InputError(f"Expected a number of weights to prune between 0 and {flat.size}. Received: {pruned}")
-    if pruned == 0:
-        return np.ones(scores.shape, bool)
-    threshold = np.partition(flat, pruned - 1)[pruned - 1]
-    kept = flat > threshold
-    ties = np.flatnonzero(flat == threshold)
-    already = flat.size - np.count_nonzero(kept) - ties.size
-    kept[ties[pruned - already :]] = True
-    return kept.reshape(scores.shape)
+    levels = tuple(levels)
+    if any(low > high for low, high in pairwise(levels)):
+        raise InputError(f"Expected levels upwards. Received: {list(levels)}")
+    arrays, prunable = _checked(weights, prunable)
+    sizes = [a.size for a, flag in zip(arrays, prunable, strict=True) if flag]
+    if not layerwise:
+        counts = [pruned_count(level, sum(sizes)) for level in levels]
+        return LevelMasks(levels, _removed_from(arrays, counts, prunable, score))
+    alone = []
+    for array, flag in zip(arrays, prunable, strict=True):
+        counts = [pruned_count(level, array.size if flag else 0) for level in levels]
+        alone += _removed_from([array], counts, [flag], score, fewer=True)
+    return LevelMasks(levels, alone)
 
 
 def global_masks(
@@ -73,22 +107,19 @@ def global_masks(
 ) -> Masks:
     """One threshold over the scores of all weights together; with the default score, method 1.
 
-    Args:
-        weights: real-valued arrays of any shapes.
-        sparsity: target share of zeros among the prunable weights, in [0, 1).
-        prunable: which of the arrays take part (default: all); the others are kept whole.
-        score: the saliency score; one of `saliency.py`, which allocates the sparsity over the arrays.
-
-    Returns:
-        A boolean array for each array of `weights`, True = kept, with exactly `pruned_count` False in all.
-
-    Raises:
-        InputError: sparsity outside [0, 1), NaN or infinite weights or scores, or lists of different lengths.
+    The case of one level of `masks_for_levels`, whose arguments, result and errors it shares.
     """
-    weights = list(weights)
-    arrays, prunable = _checked(weights, prunable)
-    pool = sum(a.size for a, flag in zip(arrays, prunable, strict=True) if flag)
-    return prune_smallest(weights, pruned_count(sparsity, pool), prunable, score)
+    return masks_for_levels(weights, [sparsity], prunable, score).masks(sparsity)
+
+
+def layerwise_masks(
+    weights: Sequence[ArrayLike], sparsity: float, prunable: Sequence[bool] | None = None, score: Score = magnitude
+) -> Masks:
+    """One threshold for each array, so that each reaches the sparsity by itself; with the default score, method 2.
+
+    The case of one level of `masks_for_levels`, whose arguments, result and errors it shares.
+    """
+    return masks_for_levels(weights, [sparsity], prunable, score, layerwise=True).masks(sparsity)
 
 
 def further_masks(weights: Sequence[ArrayLike], sparsity: float, prunable: Sequence[bool], score: Score) -> Masks:
@@ -107,37 +138,7 @@ def prune_smallest(
     What scores +inf is not removed: a count beyond all others is an error.
     """
     arrays, prunable = _checked(weights, prunable)
-    pool = [_scored(a, score) for a, flag in zip(arrays, prunable, strict=True) if flag]
-    flat = np.concatenate([s.ravel() for s in pool]) if pool else np.zeros(0)
-    most = flat.size - _spared(flat)
-    if most < pruned <= flat.size:
-        raise InputError(
-            f"Expected at most {most} of {flat.size} weights to prune, since the floor keeps the others; make it "
-            f"(prune.floor) or the level smaller. Received: {pruned}"
-        )
-    kept = keep_largest(flat, pruned)
-    ends = np.cumsum([s.size for s in pool])[:-1]
-    pieces = iter(np.split(kept, ends) if pool else [])
-    return [
-        next(pieces).reshape(a.shape) if flag else np.ones(a.shape, bool)
-        for a, flag in zip(arrays, prunable, strict=True)
-    ]
-
-
-def layerwise_masks(
-    weights: Sequence[ArrayLike], sparsity: float, prunable: Sequence[bool] | None = None, score: Score = magnitude
-) -> Masks:
-    """One threshold for each array, so that each reaches the sparsity by itself; with the default score, method 2.
-
-    Arguments, result and errors are those of `global_masks`, with `pruned_count` False in each prunable array, or as
-    many as do not score +inf.
-    """
-    arrays, prunable = _checked(weights, prunable)
-    pruned_count(sparsity, 0)
-    return [
-        _keep_by_itself(_scored(a, score), sparsity) if flag else np.ones(a.shape, bool)
-        for a, flag in zip(arrays, prunable, strict=True)
-    ]
+    return [codes > 0 for codes in _removed_from(arrays, [pruned], prunable, score)]
 
 
 def removable(weights: Sequence[ArrayLike], prunable: Sequence[bool], score: Score) -> list[int]:
@@ -216,15 +217,15 @@ def _arrays(given: Sequence[ArrayLike], what: str) -> list[np.ndarray]:
 
 
 def _checked(weights: Sequence[ArrayLike], prunable: Sequence[bool] | None) -> tuple[list[np.ndarray], list[bool]]:
-    """The arrays in a form that can be scored, and a flag for each; those that may be pruned are finite."""
-    arrays = [_comparable(array) for array in _arrays(weights, "weights")]
+    """The arrays, and a flag for each; those that may be pruned are finite real numbers."""
+    arrays = _arrays(weights, "weights")
     prunable = [True] * len(arrays) if prunable is None else [bool(flag) for flag in prunable]
     if len(prunable) != len(arrays):
         raise InputError(
             f"Expected one prunable flag for each of {len(arrays)} weight arrays. Received: {len(prunable)} flags"
         )
     for position, (array, flag) in enumerate(zip(arrays, prunable, strict=True)):
-        if flag and (array.dtype.kind not in "fiu" or not np.all(np.isfinite(array))):
+        if flag and not _finite(array):
             raise InputError(
                 f"Expected finite real weights. Received: weights[{position}] of shape {array.shape} and dtype "
                 f"{array.dtype}, with NaN, infinity or values that are not numbers"
@@ -232,8 +233,42 @@ def _checked(weights: Sequence[ArrayLike], prunable: Sequence[bool] | None) -> t
     return arrays, prunable
 
 
-def _keep_by_itself(scores: np.ndarray, sparsity: float) -> np.ndarray:
-    return keep_largest(scores, min(pruned_count(sparsity, scores.size), scores.size - _spared(scores)))
+def _removed_from(
+    arrays: list[np.ndarray], counts: list[int], prunable: list[bool], score: Score, fewer: bool = False
+) -> list[np.ndarray]:
+    """For each weight the number of the first of some counts that removes it, see `LevelMasks.removed_from`.
+
+    Args:
+        arrays, prunable: see `_checked`.
+        counts: how many of the lowest scores each removes, not falling.
+        score: see `masks_for_levels`.
+        fewer: whether counts beyond what may be removed remove all of that; else they are an error.
+    """
+    pool = [a for a, flag in zip(arrays, prunable, strict=True) if flag]
+    if score is magnitude:  # which is in the bits of the weights as they are
+        values, keys, spared = pool, Keys(_common_type(pool), magnitudes=True), 0
+    else:
+        scores = [_scored(a, score) for a in pool]
+        values, keys, spared = scores, Keys(_common_type(scores), magnitudes=False), sum(map(_spared, scores))
+    size = sum(a.size for a in pool)
+    for count in counts:
+        if not 0 <= count <= size:
+            raise InputError(f"Expected a number of weights to prune between 0 and {size}. Received: {count}")
+        if count > size - spared and not fewer:
+            raise InputError(
+                f"Expected at most {size - spared} of {size} weights to prune, since the floor keeps the others; make "
+                f"it (prune.floor) or the level smaller. Received: {count}"
+            )
+    found = iter(first_counts(values, [min(count, size - spared) for count in counts], keys))
+    never = np.uint8(len(counts)) if len(counts) < MANY else np.uint16(len(counts))
+    return [next(found) if flag else np.broadcast_to(never, a.shape) for a, flag in zip(arrays, prunable, strict=True)]
+
+
+def _finite(array: np.ndarray) -> bool:
+    """Whether all are finite real numbers; read in pieces."""
+    if array.dtype.name == "bfloat16":
+        return all(np.isfinite(piece.astype(np.float32)).all() for piece in pieces(array))
+    return array.dtype.kind in "iu" or (array.dtype.kind == "f" and all(np.isfinite(p).all() for p in pieces(array)))
 
 
 def _spared(scores: np.ndarray) -> int:
@@ -242,6 +277,7 @@ def _spared(scores: np.ndarray) -> int:
 
 def _scored(array: np.ndarray, score: Score) -> np.ndarray:
     """The scores, with zeros below all others whatever the score says of them: what is pruned stays pruned."""
+    array = _comparable(array)
     scores = np.asarray(score(array))
     fits = scores.shape == array.shape and scores.dtype.kind in "fiu"
     if not fits or not np.all(np.isfinite(scores) | np.isposinf(scores)):
@@ -253,8 +289,14 @@ def _scored(array: np.ndarray, score: Score) -> np.ndarray:
     return np.where(array != 0, scores, -np.inf)
 
 
+def _common_type(arrays: Sequence[np.ndarray]) -> np.dtype:
+    """The float type that all values go into: float32 for those of up to 32 bits."""
+    narrow = all(a.dtype.name == "bfloat16" or (a.dtype.kind == "f" and a.dtype.itemsize <= 4) for a in arrays)
+    return np.dtype(np.float32 if narrow else np.float64)
+
+
 def _comparable(array: np.ndarray) -> np.ndarray:
-    """As a type that NumPy can partition (not bfloat16) and in which every magnitude exists (not int8, for -128)."""
+    """As a type that scores can compute with (not bfloat16) and that has every magnitude (not int8, for -128)."""
     if array.dtype.name == "bfloat16":
         return array.astype(np.float32)
     return array.astype(np.float64) if array.dtype.kind == "i" else array

@@ -194,7 +194,13 @@ class Trainer:
                 model.compute_metrics(x, y, model(x, training=False))
             return Network(model, models)
 
-        step = [self.recipe.model_dump(), settings.model_dump(mode="json"), sorted(frozen), held, keras.config.dtype_policy().name]
+        step = [
+            self.recipe.model_dump(),
+            settings.model_dump(mode="json"),
+            sorted(frozen),
+            held,
+            keras.config.dtype_policy().name,
+        ]
         taught = None if self.teachers is None else self.teachers.identity
         return self.networks.get(new, [*step, self.fingerprint, taught], compiled)
 
