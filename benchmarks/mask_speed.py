@@ -3,7 +3,7 @@
     python benchmarks/mask_speed.py [--sizes 1000000 10000000 100000000] [--levels 20] [--rounds 7]
 
 The floor is one pass of `np.abs` and `np.sum` over the float32 weights. Beside `masks_for_levels`: one stable sort of
-all, from which the masks of all levels follow, and a call of `np.partition` for each level, which gives thresholds only.
+all, from which the masks of all levels follow, and a call of `np.partition` for each level, which gives thresholds.
 All take turns, and the figure is the median of the ratios to the floor of the same round. The peak is what Python and
 NumPy allocate beside the weights, in multiples of them.
 """
