@@ -320,3 +320,18 @@ def test_weights_that_do_not_fit_are_named():
     weights[3][0] = np.nan
     with pytest.raises(InputError, match=r"infinity in network/conv2/bias"):
         check_shapes(weights, model, "mine")
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_a_file_like_another_has_the_bytes_that_keras_writes(tmp_path, dtype):
+    shared = keras.layers.Dense(4, dtype=dtype)
+    inputs = keras.Input((4,))
+    outputs = keras.layers.BatchNormalization()(shared(keras.layers.Dropout(0.5)(shared(inputs))))
+    model = keras.Model(inputs, outputs)
+    save_weights(tmp_path / "first.weights.h5", model)
+    model.set_weights([np.asarray(w) + 1 for w in model.get_weights()])
+    written = save_weights(tmp_path / "like.weights.h5", model, like=tmp_path / "first.weights.h5")
+    save_weights(tmp_path / "whole.weights.h5", model)
+    assert (tmp_path / "like.weights.h5").read_bytes() == (tmp_path / "whole.weights.h5").read_bytes()
+    for array, weight in zip(written.values(), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(array, weight)

@@ -79,9 +79,20 @@ def certify(path: str | Path, masks: Sequence[np.ndarray] | None = None) -> Path
             revived = int(np.count_nonzero(array[~mask]))
             if revived:
                 raise InputError(f"{path}: expected zeros where the masks remove. Received: {revived} others in {name}")
-    destination = certificate_path(path)
-    write_json(destination, _describe(path, arrays).model_dump())
-    return destination
+    certify_read(path, arrays)
+    return certificate_path(path)
+
+
+def certify_read(path: Path, arrays: dict[str, np.ndarray]) -> Certificate:
+    """Writes the certificate of a weight file that has just been read.
+
+    Args:
+        path: the file.
+        arrays: what `load_named_weights` gives of it.
+    """
+    certificate = _describe(path, arrays)
+    write_json(certificate_path(path), certificate.model_dump())
+    return certificate
 
 
 def verify(path: str | Path, certificate: Path | None = None) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Weight files: read without running or unpickling anything, written whole or not at all."""
 
 import math
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -108,7 +109,7 @@ def layout(path: Path) -> Literal["ours", "legacy", "keras"]:
         return "ours" if ORDER in root.attrs else "legacy" if is_legacy(root) else "keras"
 
 
-def save_weights(path: Path, model: "keras.Model") -> None:
+def save_weights(path: Path, model: "keras.Model", like: Path | None = None) -> dict[str, np.ndarray]:
     """Writes `model.save_weights(path)` under a temporary name, reads it back, and only then puts it in place.
 
     The file is an ordinary Keras one with one attribute more, which gives the model order to `load_weights`.
@@ -116,24 +117,37 @@ def save_weights(path: Path, model: "keras.Model") -> None:
     Args:
         path: ends in `.weights.h5`.
         model: built; the file also holds the optimizer's state if the model has an optimizer.
+        like: a file that this function has written for a model of the same kind, all but whose weights is the same; the
+            new file has the same bytes then that Keras would write, in a tenth of the time.
+
+    Returns:
+        What was read back, by the names that the arrays have in the file, in model order.
 
     Raises:
         InputError: the file read back differs from the model (a full or failing disk).
     """
     weights = model.get_weights()
-    with replacing(path, room=_largest(model)) as partial:
-        model.save_weights(partial)
+    with replacing(path, room=_largest(model, weights)) as partial:
+        if like is None:
+            model.save_weights(partial)
+        else:
+            shutil.copyfile(like, partial)
         with h5py.File(partial, "r+") as file:
-            file.attrs[ORDER] = _locate(file, partial, weights)
-        written = load_weights(partial)
-        if len(written) != len(weights) or any(map(_differ, written, weights)):
+            if like is None:
+                file.attrs[ORDER] = _locate(file, partial, weights)
+            else:
+                for name, weight in zip(file.attrs[ORDER], weights, strict=True):
+                    file[name][...] = weight.view(file[name].dtype)  # HDF5 has no bfloat16 but its bytes
+        written = load_named_weights(partial)
+        if len(written) != len(weights) or any(map(_differ, written.values(), weights)):
             raise InputError(f"Expected {path} to hold the model's weights. Received: something else when read back")
+    return written
 
 
-def _largest(model: "keras.Model") -> int:
+def _largest(model: "keras.Model", weights: Weights) -> int:
     """More bytes than a model's file will have: its arrays, the optimizer's too, and what HDF5 says of each."""
-    variables = [*model.weights, *getattr(getattr(model, "optimizer", None), "variables", [])]
-    return 2**16 + sum(variable.numpy().nbytes + 2**13 for variable in variables)
+    optimizer = [variable.numpy() for variable in getattr(getattr(model, "optimizer", None), "variables", [])]
+    return 2**16 + sum(array.nbytes + 2**13 for array in (*weights, *optimizer))
 
 
 def save_masks(path: Path, masks: Sequence[np.ndarray]) -> None:

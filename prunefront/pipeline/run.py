@@ -17,12 +17,12 @@ from prunefront.common.runtime import keras, set_up
 from prunefront.common.sections import LevelTraining, Model, Prune
 from prunefront.data.splits import PREPARED, Split, read_class_names, read_split
 from prunefront.models.build import as_model_input, build_model, fingerprint, of_teacher, starting_weights
-from prunefront.models.certificate import certify
+from prunefront.models.certificate import certify_read
 from prunefront.models.counts import count, describe
 from prunefront.models.layers import WeightInfo, describe_weights, layers_of, no_kernel
 from prunefront.models.multiply_adds import multiply_adds, uses
 from prunefront.models.outputs import Outputs, find_outputs
-from prunefront.models.weights import check_shapes, load_weights, save_weights
+from prunefront.models.weights import check_shapes, save_weights
 from prunefront.pipeline.correct import correct_name, write_correct
 from prunefront.pipeline.costs import measure, note
 from prunefront.pipeline.points import COLUMNS
@@ -309,24 +309,23 @@ def record(run: Run, points: Iterable[tuple[float, Weights]]) -> pd.DataFrame:
     return table
 
 
-def _write_weights(path: Path, weights: Weights, model: "keras.Model") -> None:
+def _write_weights(path: Path, weights: Weights, model: "keras.Model") -> tuple[Weights, str]:
+    """Writes weights and their certificate; gives those read back and the digest of the file."""
     model.set_weights(weights)
-    save_weights(path, model)
-    certify(path)
+    written = save_weights(path, model, like=next(path.parent.glob("s*.weights.h5"), None))
+    return list(written.values()), certify_read(path, written).sha256
 
 
 def _record_point(run: Run, level: float, weights: Weights, folder: Path) -> dict[str, object]:
     model, stage = run.model, run.stage
     check_shapes(weights, model, f"{stage} at {level}")
-    path = folder / f"{level_name(level)}.weights.h5"
-    _write_weights(path, weights, model)
-    model.set_weights(load_weights(path))
+    written, weights_sha256 = _write_weights(folder / f"{level_name(level)}.weights.h5", weights, model)
+    model.set_weights(written)
     right, loss = evaluate_each(model, run.validation)
     if not np.isfinite(loss):
         raise InputError(f"{stage} at {level}: expected a finite validation loss. Received: {loss}")
-    counts = count(run.weights, model.get_weights())
+    counts = count(run.weights, written)
     total = counts.trainable_parameters
-    weights_sha256 = digest(path)
     write_correct(folder / correct_name(level), right[np.newaxis], run.validation.y, [weights_sha256])
     return {
         "method": stage,
