@@ -258,6 +258,18 @@ def test_levels_may_have_epochs_and_learning_rates_of_their_own(digits):
     assert all(np.array_equal(a, b) for a, b in zip(first[1], alone, strict=True))
 
 
+def test_levels_may_have_factors_on_dropout_of_their_own(digits):
+    one = {"levels": (0.5, 0.9), "allocation": "lamp", **RETRAINING, "epochs": 1}
+    settings = Retraining(**one, level_dropouts=(0, 0.5))
+    assert [settings.at(level).dropout for level in settings.levels] == [0, 0.5]
+    assert (settings.dropout, Retraining(**one).at(0.9).dropout) == (None, None)
+    first, second = iterative(digits.dense, digits.trainer, settings, magnitude, digits.prunable)
+    for factor, start, (_, weights) in ((0, digits.dense, first), (0.5, first[1], second)):
+        trainer = replace(digits.trainer, recipe=digits.trainer.recipe.model_copy(update={"dropout": factor}))
+        alone = trainer.fit(start, Retraining(**one).at(0.9), masks=nonzero_masks(weights, digits.prunable))
+        assert all(np.array_equal(a, b) for a, b in zip(weights, alone, strict=True))
+
+
 def test_a_narrow_network_s_weights_give_the_same_outputs_in_the_full_one(digits):
     narrow = build_network((10, 10, 1), 10, 0.3)
     weights = [np.random.default_rng(0).normal(size=w.shape).astype(np.float32) for w in narrow.get_weights()]

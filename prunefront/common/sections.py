@@ -191,6 +191,11 @@ class Training(Section):
     recipe: Text
 
     @property
+    def dropout(self) -> float | None:
+        """The factor on dropout rates in the place of the recipe's; None leaves that."""
+        return None
+
+    @property
     def fewest_epochs(self) -> int:
         """Of any of its fits."""
         return self.epochs
@@ -239,10 +244,11 @@ class LevelTraining(Levels, Training):
 
     level_epochs: tuple[Annotated[int, Field(ge=1, le=10**6, strict=True)], ...] = ()
     level_learning_rates: tuple[Positive, ...] = ()
+    level_dropouts: tuple[Amount, ...] = ()
 
     @model_validator(mode="after")
     def _for_each_level(self) -> Self:
-        for key in ("level_epochs", "level_learning_rates"):
+        for key in ("level_epochs", "level_learning_rates", "level_dropouts"):
             given = len(getattr(self, key))
             if given not in (0, len(self.levels)):
                 raise ValueError(f"expected {key} for each of {len(self.levels)} levels, or [] (received {given})")
@@ -252,6 +258,11 @@ class LevelTraining(Levels, Training):
     def fewest_epochs(self) -> int:
         """Of any of its levels."""
         return min(self.level_epochs, default=self.epochs)
+
+    @property
+    def dropout(self) -> float | None:
+        """See `Training`; of the settings of one level."""
+        return self.level_dropouts[0] if len(self.level_dropouts) == 1 else None
 
     def at(self, level: float) -> Self:
         """The settings of one of the levels."""
@@ -263,6 +274,7 @@ class LevelTraining(Levels, Training):
                 "learning_rate": rates[index] if rates else self.learning_rate,
                 "level_epochs": (),
                 "level_learning_rates": (),
+                "level_dropouts": self.level_dropouts[index : index + 1],
             }
         )
 

@@ -180,7 +180,7 @@ class Trainer:
         rate = learning_rate(self.recipe, settings, steps_per_epoch(self.train, settings))
 
         def compiled(model: "keras.Model") -> Network:
-            scale_dropout(model, self.recipe.dropout)
+            scale_dropout(model, self.recipe.dropout if settings.dropout is None else settings.dropout)
             freeze_layers(model, frozen)
             if held:
                 hold_masks(model, [np.ones(v.shape, bool) for v in model.weights], adjustable=True)
