@@ -55,20 +55,20 @@ def checkout(tmp_path_factory):
 
 def test_no_seed_reaches_the_shell_whichever_stage_is_run(checkout):
     set_params(checkout, seeds=SHELL)
-    result = run("dvc", "repro", "--single-item", "baseline", folder=checkout, check=False)
+    result = run("dvc", "repro", "--single-item", "teacher", folder=checkout, check=False)
     said = result.stdout + result.stderr
     assert result.returncode != 0
     assert re.search("error: .*seeds", said), said[-3000:]
     assert not list(checkout.rglob("hurt"))
-    assert not (checkout / "models" / "baseline").exists()
+    assert not (checkout / "models" / "teacher").exists()
 
 
 @pytest.mark.parametrize("seeds", [[["; touch hurt"]], [{"; touch hurt #": 1}], "; touch hurt", [True], [None]])
 def test_seeds_of_another_kind_do_not_either(seeds, checkout):
     set_params(checkout, seeds=seeds)
-    assert run("dvc", "repro", "--single-item", "baseline", folder=checkout, check=False).returncode != 0
+    assert run("dvc", "repro", "--single-item", "teacher", folder=checkout, check=False).returncode != 0
     assert not list(checkout.rglob("hurt"))
-    assert not (checkout / "models" / "baseline").exists()
+    assert not (checkout / "models" / "teacher").exists()
 
 
 @pytest.mark.parametrize("stage", STAGES)
