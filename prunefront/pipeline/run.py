@@ -97,7 +97,8 @@ class Run:
 
     def sparing(self, score: Score) -> Score:
         """A score that keeps `prune.floor` weights of each array at every level."""
-        return Sparing(score, self.params.prune.floor)
+        floor = self.params.prune.floor
+        return Sparing(score, floor) if floor else score  # magnitudes alone are read off the bits of the weights
 
     @property
     def prunable(self) -> list[bool]:
